@@ -1,0 +1,49 @@
+# Everything here sets up its own .venv from the hash-checked lock; a second run is quick.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo test core check lock bench clean
+help:
+	@echo "make demo   the main job on a generated world: forecast, plan, apply to a fake cloud, replay, report"
+	@echo "make test   all tests        make core   the quick ones        make check   ruff, mypy, import contracts"
+	@echo "make bench  the benchmarks (LOADLINE_DATA names the folder of traces)   make lock   renew the locks"
+
+.venv/runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --require-hashes --no-deps -r requirements-build.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q autoscaler dashboards forecasts policies
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/runtime
+	$(BIN)/loadline demo
+
+test: .venv/dev
+	$(BIN)/pytest -n auto
+
+core: .venv/dev
+	$(BIN)/pytest -n auto -m "not slow and not data"
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks
+
+lock:
+	$(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv
+	.venv/uv/bin/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	.venv/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	echo setuptools | .venv/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements-dev.lock - -o requirements-build.lock
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,88 @@
+"""What the shell asks of the world: Protocols of at most four methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from policies.model import Gap, Pool
+from policies.plan import Action, Change, Outcome, Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Clock(Protocol):
+    """Where `now` comes from."""
+
+    def now(self) -> datetime:
+        """The present moment, aware UTC."""
+
+
+class Pools(Protocol):
+    """A provider of pools. Raises the ProviderError tree and nothing else."""
+
+    def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
+        """Every pool that could be seen, and what could not."""
+
+    def read(self, pool_id: str) -> Pool:
+        """One pool as it is now; NotFound if it is gone."""
+
+    def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
+        """Ask for `size` units if the pool is still at `version` (else Stale), once for each `key`.
+
+        The same key again changes nothing and answers as the first time; the same key with another
+        size is Invalid. Returns the pool after the call.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Samples:
+    """Raw points of one source, as they came: arrays of one length.
+
+    `unique_id` object [rows], `ds` datetime64[us] UTC [rows], `y` float64 [rows]. `line` is the line in
+    the file, or -1. `rejected` counts rows that could not even be parsed, with the first reason.
+    """
+
+    unique_id: NDArray[np.object_]
+    ds: NDArray[np.datetime64]
+    y: NDArray[np.float64]
+    line: NDArray[np.int64]
+    source: str
+    rejected: tuple[str, ...] = ()
+
+
+class Metrics(Protocol):
+    """A source of history. Raises MetricsError and nothing else."""
+
+    def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
+        """The points of the named series (all if none is named) with since <= ds < until."""
+
+
+class Trail(Protocol):
+    """What was planned, intended and done: insert-only."""
+
+    def record_plan(self, plan: Plan) -> bool:
+        """Keep a plan; False where the last plan had the same id and only the sighting was kept."""
+
+    def intend(self, plan_id: str, action: Action, at: datetime) -> str:
+        """Write, durably, that an action is about to be tried; returns the idempotency key."""
+
+    def conclude(self, key: str, outcome: Outcome, change: Change | None) -> None:
+        """Write what became of an intent, and the change that was really made."""
+
+    def changes(self, since: datetime) -> Sequence[Change]:
+        """The changes made at or after `since`, oldest first."""
+
+
+class Story(Protocol):
+    """The trail read back, for people."""
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """A plan by its id or an unambiguous prefix."""
+
+    def outcomes(self, plan_id: str) -> Iterable[tuple[Action, Outcome | None]]:
+        """Each intended action of a plan with its outcome, None where it is in doubt."""

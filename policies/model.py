@@ -1,0 +1,180 @@
+"""What the world looks like at one moment: pools, offerings, workloads, resources, and what was not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class PoolKind(StrEnum):
+    """What a pool's unit is. A deployment's replicas are allocated money, the others billable."""
+
+    INSTANCE_GROUP = "instance-group"
+    DEPLOYMENT = "deployment"
+    RUNNERS = "runners"
+    GPU_CLUSTER = "gpu-cluster"
+
+
+class CapacityType(StrEnum):
+    """How a unit is bought."""
+
+    ON_DEMAND = "on-demand"
+    SPOT = "spot"
+    RESERVED = "reserved"
+    FLEX = "flex"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offering:
+    """One way to buy a unit. `interruption_rate` is a probability per hour, None where unknown."""
+
+    instance_type: str
+    zone: str
+    capacity_type: CapacityType
+    hourly_usd: float
+    interruption_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """One metric that sizes a pool. `unit_capacity` is the demand one unit serves at its utilization
+    target, in the metric's unit; sizing never applies the target a second time.
+    """
+
+    series: str
+    unit_capacity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A group of like units whose number we may set. Times are aware UTC, durations seconds.
+
+    `ready` counts serving units by zone; `maximum_step_in` is the owner's limit on one shrink, in units,
+    None for none; `last_scaled_at` is None where it is not known.
+    """
+
+    id: str
+    provider: str
+    kind: PoolKind
+    desired: int
+    ready: Mapping[str, int]
+    minimum: int
+    maximum: int
+    demands: tuple[Demand, ...]
+    offerings: tuple[Offering, ...] = ()
+    lead_time_s: int = 300
+    drain_time_s: int = 0
+    maximum_step_in: int | None = None
+    last_scaled_at: datetime | None = None
+    version: str = ""
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    protected: bool = False
+
+    @property
+    def billable(self) -> bool:
+        """False where a unit is a share of something that is billed elsewhere (a pod on a node)."""
+        return self.kind is not PoolKind.DEPLOYMENT
+
+    @property
+    def ready_units(self) -> int:
+        """Units that serve now, over all zones."""
+        return sum(self.ready.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Something that runs with a size of its own (a deployment's containers, a job)."""
+
+    provider: str
+    kind: str
+    id: str
+    owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    created: datetime | None = None
+    size: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hourly_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Something that costs money by existing (a disk, an address, a load balancer)."""
+
+    provider: str
+    kind: str
+    id: str
+    owner: str = ""
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    created: datetime | None = None
+    size: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hourly_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """What could not be seen, and why: `source` names the provider, metric or pool."""
+
+    source: str
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The world as one tick saw it."""
+
+    taken_at: datetime
+    pools: tuple[Pool, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    prices_as_of: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with Z, to the second where it is whole; naive moments are refused."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+def plain(value: Any) -> Any:
+    """The JSON shape of any of our values: dataclasses become objects, datetimes ISO with Z."""
+    if value is None or isinstance(value, str | int | float):
+        return value.value if isinstance(value, StrEnum) else value
+    if is_dataclass(value):
+        return {name: plain(getattr(value, name)) for name in _names(value.__class__)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, tuple | list):
+        return [plain(entry) for entry in value]
+    if isinstance(value, frozenset | set):
+        return sorted(plain(entry) for entry in value)
+    raise TypeError(f"{type(value).__name__} has no JSON shape")
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for one value: keys sorted, no spaces, NaN refused."""
+    return json.dumps(
+        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]

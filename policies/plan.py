@@ -1,0 +1,348 @@
+"""The Plan: what the program wants to do, as a frozen, content-hashed, costed, reversible value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from policies.model import Gap, canonical, plain
+
+FORMAT_VERSION = 1
+
+
+class PlanError(ValueError):
+    """A plan's text that cannot be read: the message names the key and what it should be."""
+
+
+class ActionKind(StrEnum):
+    """Everything the program can do to the world. A closed list."""
+
+    SCALE_OUT = "scale-out"
+    SCALE_IN = "scale-in"
+
+
+class Reason(StrEnum):
+    """Why an action is proposed. A closed list."""
+
+    FORECAST_PEAK = "FORECAST_PEAK"
+    LIVE_DEMAND = "LIVE_DEMAND"
+    DEMAND_LOW = "DEMAND_LOW"
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+    ABOVE_MAXIMUM = "ABOVE_MAXIMUM"
+    UNDO = "UNDO"
+
+
+class Guard(StrEnum):
+    """What held an action or a part of it. A closed list."""
+
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
+    MAXIMUM = "MAXIMUM"
+    MINIMUM = "MINIMUM"
+    FROZEN = "FROZEN"
+    PROTECTED = "PROTECTED"
+    COOL_DOWN = "COOL_DOWN"
+    STEP = "STEP"
+    CHANGE_BUDGET = "CHANGE_BUDGET"
+
+
+class UndoClass(StrEnum):
+    """Whether the inverse brings back what was."""
+
+    REVERSIBLE = "reversible"
+    RECOVERABLE = "recoverable"
+    IRREVERSIBLE = "irreversible"
+
+
+class Status(StrEnum):
+    """How an action ended."""
+
+    APPLIED = "applied"
+    REHEARSED = "rehearsed"
+    STALE = "stale"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class UsdRange(NamedTuple):
+    """Money as low, mid and high; low <= mid <= high also where it is negative."""
+
+    low: float
+    mid: float
+    high: float
+
+    def negated(self) -> UsdRange:
+        """The same money the other way."""
+        return UsdRange(-self.high, -self.mid, -self.low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One piece of evidence: `because` an action, or for a finding."""
+
+    name: str
+    value: float | int | str
+    unit: str = ""
+    source: str = ""
+    window: str = ""
+
+
+def _short_hash(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One change of one target from `before` to `after` units.
+
+    `id` is a hash of kind, target, before and after: no time, version or money is in it.
+    `hourly_delta_usd` is None where no price is known. `confidence` is the probability that demand
+    stays within `after` over the lead time, by the forecast's own quantiles; None without a forecast.
+    """
+
+    kind: ActionKind
+    target: str
+    before: int
+    after: int
+    version: str = ""
+    reason: Reason
+    because: tuple[Fact, ...] = ()
+    hourly_delta_usd: UsdRange | None = None
+    billable: bool = True
+    confidence: float | None = None
+    disruption: int = 0
+    undo_class: UndoClass = UndoClass.REVERSIBLE
+    not_before: datetime
+    expires_at: datetime
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the action by its content."""
+        object.__setattr__(self, "id", _short_hash(self.kind, self.target, self.before, self.after))
+
+    def inverse(self) -> Action:
+        """The action that brings `before` back; on whatever version the target then has."""
+        return replace(
+            self,
+            kind=kind_of(self.after, self.before),
+            before=self.after,
+            after=self.before,
+            version="",
+            reason=Reason.UNDO,
+            because=(Fact(name="undoes", value=self.id),),
+            hourly_delta_usd=None if self.hourly_delta_usd is None else self.hourly_delta_usd.negated(),
+            confidence=None,
+            disruption=max(0, self.after - self.before),
+        )
+
+
+def kind_of(before: int, after: int) -> ActionKind:
+    """The kind of a change of size."""
+    return ActionKind.SCALE_OUT if after > before else ActionKind.SCALE_IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An action, or the remainder of a clipped one, that a guard did not let through.
+
+    `until` is when it may be asked again, None where no time will help; `why` is one line for people.
+    """
+
+    action: Action
+    guard: Guard
+    until: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Waste: what a check found. `regret` is the share of the past in which the remedy would have hurt."""
+
+    check: str
+    resource: str
+    evidence: tuple[Fact, ...]
+    monthly_usd: UsdRange
+    confidence: float
+    regret: float | None = None
+    remedy: Action | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Actions in order, what is held, what was found, and what could not be seen.
+
+    `id` hashes the ordered action ids and the held ones with their guards: the same wish has the same
+    id at the next tick. `complete` is False where a gap may hide something.
+    """
+
+    made_at: datetime
+    expires_at: datetime
+    snapshot_digest: str
+    policy_digest: str
+    forecasts_digest: str
+    actions: tuple[Action, ...] = ()
+    held: tuple[Held, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    complete: bool = True
+    format_version: int = FORMAT_VERSION
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the plan by its content."""
+        acts = [action.id for action in self.actions]
+        held = [[entry.action.id, entry.guard] for entry in self.held]
+        object.__setattr__(self, "id", _short_hash(acts, held))
+
+    def inverse(self, *, made_at: datetime, expires_at: datetime) -> Plan:
+        """The plan that takes the actions back, last first."""
+        undone = (
+            replace(action.inverse(), not_before=made_at, expires_at=expires_at)
+            for action in reversed(self.actions)
+        )
+        return replace(
+            self, made_at=made_at, expires_at=expires_at, actions=tuple(undone), held=(), findings=()
+        )
+
+    def hourly_delta_usd(self, *, billable: bool = True) -> UsdRange:
+        """The sum over the priced actions that are billable (or those that are only allocated)."""
+        return total_usd(a.hourly_delta_usd for a in self.actions if a.billable is billable)
+
+
+def total_usd(amounts: Iterable[UsdRange | None]) -> UsdRange:
+    """The sum of what is known."""
+    known = [amount for amount in amounts if amount is not None]
+    return UsdRange(sum(a.low for a in known), sum(a.mid for a in known), sum(a.high for a in known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an action. `observed_after` is what the provider then said, None if it did not."""
+
+    action_id: str
+    status: Status
+    at: datetime
+    observed_after: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of size that was really made: what budgets and cool-downs count."""
+
+    target: str
+    at: datetime
+    before: int
+    after: int
+
+
+def plan_to_json(plan: Plan) -> str:
+    """Canonical JSON: one text for one plan."""
+    return canonical(plan)
+
+
+def plan_from_json(text: str) -> Plan:
+    """Read what `plan_to_json` wrote. A changed id, an unknown key or a wrong type is a PlanError."""
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise PlanError(f"not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise PlanError("a plan is a JSON object")
+    if raw.get("format_version") != FORMAT_VERSION:
+        raise PlanError(
+            f"format_version is {raw.get('format_version')!r}; this program reads {FORMAT_VERSION}"
+        )
+    try:
+        plan = _plan(raw)
+    except KeyError as error:
+        raise PlanError(f"the key {error} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise PlanError(str(error)) from None
+    if plain(plan) != raw:
+        named = next((k for k in {**raw, **plain(plan)} if plain(plan).get(k) != raw.get(k)), "id")
+        raise PlanError(f"{named} does not fit the plan's content: it was changed after it was made")
+    return plan
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise PlanError(f"{text} has no time zone")
+    return moment
+
+
+def _facts(raw: Iterable[Mapping[str, Any]]) -> tuple[Fact, ...]:
+    return tuple(Fact(**fact) for fact in raw)
+
+
+def _usd(raw: Iterable[float] | None) -> UsdRange | None:
+    return None if raw is None else UsdRange(*raw)
+
+
+def _whole(raw: Mapping[str, Any], name: str) -> int:
+    value = raw[name]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PlanError(f"{name} is {value!r}, not a whole number")
+    return value
+
+
+def _action(raw: Mapping[str, Any]) -> Action:
+    return Action(
+        kind=ActionKind(raw["kind"]),
+        target=str(raw["target"]),
+        before=_whole(raw, "before"),
+        after=_whole(raw, "after"),
+        version=raw["version"],
+        reason=Reason(raw["reason"]),
+        because=_facts(raw["because"]),
+        hourly_delta_usd=_usd(raw["hourly_delta_usd"]),
+        billable=raw["billable"],
+        confidence=raw["confidence"],
+        disruption=_whole(raw, "disruption"),
+        undo_class=UndoClass(raw["undo_class"]),
+        not_before=_moment(raw["not_before"]),
+        expires_at=_moment(raw["expires_at"]),
+    )
+
+
+def _held(raw: Mapping[str, Any]) -> Held:
+    until = raw["until"]
+    return Held(
+        action=_action(raw["action"]),
+        guard=Guard(raw["guard"]),
+        until=None if until is None else _moment(until),
+        why=raw["why"],
+    )
+
+
+def _finding(raw: Mapping[str, Any]) -> Finding:
+    return Finding(
+        check=raw["check"],
+        resource=raw["resource"],
+        evidence=_facts(raw["evidence"]),
+        monthly_usd=UsdRange(*raw["monthly_usd"]),
+        confidence=raw["confidence"],
+        regret=raw["regret"],
+        remedy=None if raw["remedy"] is None else _action(raw["remedy"]),
+    )
+
+
+def _plan(raw: Mapping[str, Any]) -> Plan:
+    return Plan(
+        made_at=_moment(raw["made_at"]),
+        expires_at=_moment(raw["expires_at"]),
+        snapshot_digest=raw["snapshot_digest"],
+        policy_digest=raw["policy_digest"],
+        forecasts_digest=raw["forecasts_digest"],
+        actions=tuple(_action(entry) for entry in raw["actions"]),
+        held=tuple(_held(entry) for entry in raw["held"]),
+        findings=tuple(_finding(entry) for entry in raw["findings"]),
+        gaps=tuple(Gap(**gap) for gap in raw["gaps"]),
+        complete=raw["complete"],
+    )
