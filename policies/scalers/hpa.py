@@ -1,0 +1,168 @@
+"""The Kubernetes Horizontal Pod Autoscaler (v2, default behaviour), evaluated every 15 s.
+
+- desired = ceil(current x metric / target), no change while |1 - metric/target| <= 0.1;
+- scale-in takes the largest recommendation of the last 300 s (stabilization window);
+- in each 15 s it adds at most max(4 pods, 100 %) and removes at most 100 %;
+- clamped to [minimum, maximum];
+- without a metric there is no recommendation and no change.
+
+Source: kubernetes/kubernetes, pkg/controller/podautoscaler (replica_calculator.go, horizontal.go) and
+https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details. The demand
+of a step is held within the step; the current size is the scaler's own last target.
+
+Where a step divides the stabilization window, or is no shorter than it, a shrink can only happen in the
+last 15 s of a step, and one step is computed at once. Other steps are computed tick by tick. Both ways
+give the same targets (a law in the tests).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policies.scalers import PoolSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+KNOB = "target"
+KNOBS = tuple(float(x) for x in np.geomspace(0.05, 2.0, 64))
+STEERED = False
+LOOKBACK_S = 600
+
+TICK_S = 15
+SURGE_PODS = 4
+BLOCK_STEPS = 256  # steps brought into time-major order at once, so that they stay in the cache
+NONE = -1.0  # no recommendation was made at that time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(PoolSettings):
+    """`target`: utilization as a share of the unit capacity, a number or float64 [series].
+
+    `tolerance`: relative deviation that changes nothing. `stabilization_s`: window of scale-in.
+    """
+
+    target: float = 1.0
+    tolerance: float = 0.1
+    stabilization_s: int = 300
+
+    @property
+    def window_ticks(self) -> int:
+        """Evaluations that the stabilization window holds, the present one included."""
+        return max(1, -(-self.stabilization_s // TICK_S))
+
+    @property
+    def whole_steps(self) -> bool:
+        """True where one step can be computed at once (see the module's docstring)."""
+        ticks, rest = divmod(self.step_s, TICK_S)
+        return rest == 0 and (ticks >= self.window_ticks or self.window_ticks % ticks == 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class State:
+    """`current` float64 [series]; `recent` float64 [kept, series] recommendations (of steps, or of
+    ticks), `at` the row written next; `seen` steps passed; `last` newest demand, not yet used.
+    """
+
+    current: Floats
+    recent: Floats
+    at: int
+    seen: int
+    last: Floats
+
+
+def begin(current: Floats, settings: Settings) -> State:
+    """A state with units float64 [series] running and no recommendation yet."""
+    per_step = max(1, settings.step_s // TICK_S)
+    kept = max(1, settings.window_ticks // per_step) if settings.whole_steps else settings.window_ticks
+    nothing = np.full((kept, len(current)), NONE)
+    return State(current=current, recent=nothing, at=0, seen=0, last=np.full(len(current), np.nan))
+
+
+def targets(
+    demand: Floats, ahead: Floats | None, settings: Settings, state: State | None
+) -> tuple[NDArray[np.int64], State]:
+    """Units at each step, int64 [series, steps]; `ahead` is not used."""
+    del ahead
+    series, steps = demand.shape
+    if state is None:
+        state = begin(np.full(series, float(settings.minimum)), settings)
+    out = np.empty((steps, series), dtype=np.int64)
+    run = _by_step if settings.whole_steps else _by_tick
+    target = np.broadcast_to(np.asarray(settings.target, dtype=np.float64), (series,))
+    for first in range(0, steps, BLOCK_STEPS):
+        seen = demand[:, max(0, first - 1) : min(first + BLOCK_STEPS, steps) - 1].T
+        need = (seen if first else np.concatenate([state.last[None, :], seen])) / target
+        state = run(np.ascontiguousarray(need), settings, state, out[first : first + BLOCK_STEPS])
+    return out.T, replace(state, last=demand[:, -1].copy())
+
+
+def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int64]) -> State:
+    ticks = settings.step_s // TICK_S
+    current, recent, at = state.current.copy(), state.recent.copy(), state.at
+    missing = np.isnan(need)
+    gaps: NDArray[np.bool_] = missing.max(axis=1)
+    goals = np.minimum(np.maximum(np.ceil(need), settings.minimum), settings.ceiling)
+    share, surge, wanted = np.empty_like(current), np.empty_like(current), np.empty_like(current)
+    outside = np.empty(len(current), dtype=bool)
+    for t, row in enumerate(need):
+        np.divide(row, current, out=share)
+        np.subtract(1.0, share, out=share)
+        np.abs(share, out=share)
+        np.greater(share, settings.tolerance, out=outside)
+        recommended = recent[at]
+        recommended[...] = current
+        np.copyto(recommended, goals[t], where=outside)
+        if gaps[t]:
+            recommended[missing[t]] = NONE
+        np.maximum.reduce(recent, axis=0, out=wanted)  # the stabilization window
+        np.minimum(wanted, current, out=wanted)
+        np.maximum(recommended, wanted, out=wanted)
+        np.add(current, current, out=surge)
+        np.maximum(surge, current + SURGE_PODS, out=surge)
+        np.greater(wanted, surge, out=outside)
+        if outside.any():
+            limited = np.flatnonzero(outside)
+            wanted[limited] = _grow(current[limited], row[limited], settings, ticks)
+        if gaps[t]:
+            np.copyto(wanted, current, where=missing[t])
+        current, wanted = wanted, current
+        out[t] = current
+        at = (at + 1) % len(recent)
+    return replace(state, current=current, recent=recent, at=at, seen=state.seen + len(need))
+
+
+def _grow(current: Floats, need: Floats, settings: Settings, ticks: int) -> Floats:
+    """Where growth is limited, tick by tick until the size is within the tolerance."""
+    goal = np.clip(np.ceil(need), settings.minimum, settings.ceiling)
+    for _ in range(ticks):
+        step = np.minimum(goal, np.maximum(current + SURGE_PODS, 2 * current))
+        step = np.where(np.abs(1.0 - need / current) > settings.tolerance, np.maximum(step, current), current)
+        if np.array_equal(step, current):
+            break
+        current = step
+    return current
+
+
+def _by_tick(need: Floats, settings: Settings, state: State, out: NDArray[np.int64]) -> State:
+    current, recent, at = state.current, state.recent.copy(), state.at
+    for t, row in enumerate(need):
+        first, last = (state.seen + t) * settings.step_s, (state.seen + t + 1) * settings.step_s
+        goal = np.minimum(np.maximum(np.ceil(row), settings.minimum), settings.ceiling)
+        missing = np.isnan(row)
+        for _ in range(last // TICK_S - first // TICK_S):
+            outside = np.abs(1.0 - row / current) > settings.tolerance
+            recommended = np.where(missing, NONE, np.where(outside, goal, current))
+            recent[at] = recommended
+            at = (at + 1) % len(recent)
+            kept = np.minimum(current, recent.max(axis=0))
+            surge = np.maximum(current + SURGE_PODS, 2 * current)
+            size = np.minimum(np.maximum(recommended, kept), surge)
+            current = np.where(missing, current, size)
+        out[t] = current
+    return replace(state, current=current, recent=recent, at=at, seen=state.seen + len(need))

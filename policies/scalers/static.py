@@ -1,0 +1,57 @@
+"""Static peak: the largest demand of the warm-up part, for ever after.
+
+Before the warm-up has ended the peak so far is used. `target` is the share of the unit capacity that may
+be used: 0.5 asks for twice the units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policies.scalers import PoolSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KNOB = "target"
+KNOBS = tuple(float(x) for x in np.geomspace(0.1, 4.0, 64))
+STEERED = False
+LOOKBACK_S = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(PoolSettings):
+    """`target`: the share of the unit capacity to fill at the peak; a number or float64 [series]."""
+
+    target: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class State:
+    """`peak` float64 [series] so far; `seen` steps were passed; `last` is the newest demand, not yet used."""
+
+    peak: NDArray[np.float64]
+    seen: int
+    last: NDArray[np.float64]
+
+
+def targets(
+    demand: NDArray[np.float64], ahead: NDArray[np.float64] | None, settings: Settings, state: State | None
+) -> tuple[NDArray[np.int64], State]:
+    """Units at each step, int64 [series, steps]; `ahead` is not used."""
+    del ahead
+    series, steps = demand.shape
+    state = state or State(peak=np.zeros(series), seen=0, last=np.full(series, np.nan))
+    seen = np.concatenate([state.last[:, None], demand[:, :-1]], axis=1)
+    position = np.arange(steps) + state.seen
+    past_warmup = (position > settings.warmup_steps) if settings.warmup_steps else np.zeros(steps, dtype=bool)
+    learnt = np.where(past_warmup[None, :] | np.isnan(seen), 0.0, seen)
+    peak = np.maximum.accumulate(np.concatenate([state.peak[:, None], learnt], axis=1), axis=1)[:, 1:]
+    wanted = np.ceil(peak / np.reshape(settings.target, (-1, 1)))
+    wanted = np.minimum(np.maximum(wanted, settings.minimum), settings.ceiling)
+    return wanted.astype(np.int64), replace(
+        state, peak=peak[:, -1].copy(), seen=state.seen + steps, last=demand[:, -1].copy()
+    )
