@@ -1,0 +1,197 @@
+"""Configuration: a YAML file and `LOADLINE__a__b` overrides -> one frozen value. The only reader of both.
+
+Every problem of a file is reported, one line each, in the order of its lines; nothing else is done then.
+pydantic and yaml are imported only when a file is loaded, explained or its schema is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from autoscaler.declared import DeclaredDemand, DeclaredPool
+from autoscaler.errors import ConfigError
+from policies.model import Offering
+from policies.policy import DEFAULT_BUDGETS, Budget, Freeze, Freshness, Policy, PoolPolicy, Step
+
+if TYPE_CHECKING:
+    from autoscaler import settings
+
+DEFAULT_FILE = "loadline.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSource:
+    """A file of history: kind csv or parquet; `timezone` is "UTC" where its stamps carry none, else None."""
+
+    kind: str
+    path: str
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeProvider:
+    """The fake cloud's state file and the lead time (s) of pools that name none."""
+
+    path: str
+    lead_time_s: int = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastSettings:
+    """Quantile levels (ascending probabilities), horizon and time budget of a model, in seconds."""
+
+    levels: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.99)
+    horizon_s: int = 48 * 3600
+    timeout_s: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """Everything an operator set. Paths are absolute; `now` is "clock", "last-sample" or an aware time.
+
+    `providers` and `pools` are keyed by name; the policy follows `pools` in which pools it knows.
+    """
+
+    file: str
+    now: str | datetime = "clock"
+    state: str
+    metrics: tuple[MetricsSource, ...] = ()
+    providers: Mapping[str, FakeProvider] = field(default_factory=lambda: MappingProxyType({}))
+    pools: Mapping[str, DeclaredPool] = field(default_factory=lambda: MappingProxyType({}))
+    forecast: ForecastSettings = ForecastSettings()
+    policy: Policy = field(default_factory=Policy)
+
+    def series(self) -> tuple[str, ...]:
+        """The ids of every series a pool needs, in order, each once."""
+        return tuple(dict.fromkeys(d.series for pool in self.pools.values() for d in pool.demands))
+
+
+def find(explicit: str | None) -> str:
+    """The file to load: the one named, else LOADLINE_CONFIG, else ./loadline.yaml; ConfigError if none is."""
+    if explicit:
+        return explicit
+    named = os.environ.get("LOADLINE_CONFIG")
+    if named:
+        return named
+    if Path(DEFAULT_FILE).is_file():
+        return DEFAULT_FILE
+    raise ConfigError(
+        f"no configuration: there is no ./{DEFAULT_FILE}; name one with --config or LOADLINE_CONFIG"
+    )
+
+
+def load(path: str) -> Configuration:
+    """Read, check and freeze. Raises ConfigError: every problem on a line of its own, `file:line: ...`."""
+    from autoscaler import settings_file  # noqa: PLC0415 - pydantic and yaml only where a file is loaded
+
+    folder = Path(path).resolve().parent
+    parsed, paths = settings_file.parse(path, folder, os.environ)
+    return _frozen(parsed, path, paths)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the file, for editors: every key with description and default."""
+    from autoscaler import settings_tree  # noqa: PLC0415 - pydantic and yaml only where they are needed
+
+    return settings_tree.json_schema()
+
+
+def explain(key_path: str) -> str:
+    """A manual page for a key, `pools.*.scaler` or `budgets.0.share`; empty: the top. ConfigError names the
+    nearest key.
+    """
+    from autoscaler import settings_tree  # noqa: PLC0415 - pydantic and yaml only where they are needed
+
+    return settings_tree.explain(key_path)
+
+
+def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ...], str]) -> Configuration:
+    fake = parsed.providers.fake
+    providers = {}
+    if fake is not None:
+        providers["fake"] = FakeProvider(path=paths["providers", "fake", "path"], lead_time_s=fake.lead_time)
+    sources = (
+        MetricsSource(kind=entry.kind, path=paths["metrics", index, "path"], timezone=entry.timezone)
+        for index, entry in enumerate(parsed.metrics)
+    )
+    pools = {name: _pool(name, pool, providers[pool.provider]) for name, pool in parsed.pools.items()}
+    ahead = parsed.forecast
+    return Configuration(
+        file=file,
+        now=parsed.now,
+        state=paths[("state",)],
+        metrics=tuple(sources),
+        providers=MappingProxyType(providers),
+        pools=MappingProxyType(pools),
+        forecast=ForecastSettings(levels=ahead.levels, horizon_s=ahead.horizon, timeout_s=ahead.timeout),
+        policy=_policy(parsed),
+    )
+
+
+def _pool(name: str, pool: settings.PoolSection, provider: FakeProvider) -> DeclaredPool:
+    return DeclaredPool(
+        id=name,
+        provider=pool.provider,
+        kind=pool.kind,
+        minimum=pool.minimum,
+        maximum=pool.maximum,
+        desired=pool.minimum if pool.desired is None else pool.desired,
+        demands=tuple(DeclaredDemand(**dict(demand)) for demand in pool.demands),
+        offerings=tuple(Offering(**dict(offering)) for offering in pool.offerings),
+        lead_time_s=provider.lead_time_s if pool.lead_time is None else pool.lead_time,
+        drain_time_s=pool.drain_time,
+        maximum_step_in=pool.maximum_step_in,
+        labels=MappingProxyType(dict(pool.labels)),
+        protected=pool.protected,
+    )
+
+
+def _policy(parsed: settings.File) -> Policy:
+    budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
+    if parsed.budgets is not None:
+        budgets = tuple(
+            Budget(scope=b.scope, step=Step(units=b.units, share=b.share), window_s=b.window)
+            for b in parsed.budgets
+        )
+    fresh = parsed.freshness
+    return Policy(
+        default=_sizing(parsed.defaults, parsed.defaults),
+        pools=MappingProxyType({n: _sizing(p, parsed.defaults) for n, p in parsed.pools.items()}),
+        budgets=budgets,
+        freezes=tuple(Freeze(**dict(freeze)) for freeze in parsed.freeze),
+        freshness=Freshness(
+            periods=fresh.periods,
+            completeness=fresh.completeness,
+            longest_gap_s=fresh.longest_gap,
+            window_s=fresh.window,
+        ),
+        plan_ttl_s=parsed.plan_ttl,
+    )
+
+
+def _sizing(section: settings.SizingSection, defaults: settings.SizingSection) -> PoolPolicy:
+    """A key the section sets wins over `defaults`; so do single settings, where the scaler is the same."""
+
+    def of(key: str) -> Any:
+        return getattr(section if key in section.model_fields_set else defaults, key)
+
+    scaler = of("scaler")
+    inherited = defaults.settings if scaler == defaults.scaler else {}
+    return PoolPolicy(
+        scaler=scaler,
+        settings=MappingProxyType({**inherited, **section.settings}),
+        violation=of("violation"),
+        model=of("model"),
+        mode=of("mode"),
+        cool_down_out_s=of("cool_down_out"),
+        cool_down_in_s=of("cool_down_in"),
+        step_out=Step(**dict(of("step_out"))),
+        step_in=Step(**dict(of("step_in"))),
+        survive_zone_loss=of("survive_zone_loss"),
+    )

@@ -1,0 +1,231 @@
+"""The sections of the configuration file as pydantic models: which keys there are, and what each is for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoscaler.settings_kinds import (
+    Capacity,
+    Duration,
+    Knob,
+    Levels,
+    Model,
+    Moment,
+    Name,
+    Now,
+    PathText,
+    Price,
+    Scaler,
+    Share,
+    SomeTime,
+    SomeUnits,
+    Units,
+    Utc,
+    Violation,
+    enumerated,
+)
+from policies.model import CapacityType, PoolKind
+from policies.policy import Mode, Scope
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StepSection(_Section):
+    """The largest change at once: the larger of units and share of the present size."""
+
+    units: SomeUnits = Field(description="Units that may always change at once.")
+    share: Share = Field(default=0.0, description="Share of the present size that may change at once.")
+
+
+class SizingSection(_Section):
+    """How a pool is sized and how fast it may change."""
+
+    scaler: Scaler = Field(
+        default="seasonal_quantile", description="The rule that turns demand and forecast into capacity."
+    )
+    settings: dict[str, Knob] = Field(
+        default_factory=dict, description="The scaler's own knobs, such as level or target."
+    )
+    violation: Violation = Field(
+        default=0.01, description="Share of time in which demand may exceed ready capacity."
+    )
+    model: Model = Field(
+        default="mstl", description="The forecast model asked first; it falls back by itself."
+    )
+    mode: Annotated[Mode, *enumerated(Mode, "mode")] = Field(
+        default=Mode.OBSERVE,
+        description="observe: plans only. auto: the tick applies. By hand, apply needs no mode.",
+    )
+    cool_down_out: Duration = Field(default=0, description="Time after a change before growing again.")
+    cool_down_in: Duration = Field(default=300, description="Time after a change before shrinking.")
+    step_out: StepSection = Field(
+        default=StepSection(units=4, share=1.0), description="The most that is added at once."
+    )
+    step_in: StepSection = Field(
+        default=StepSection(units=1, share=0.5), description="The most that is removed at once."
+    )
+    survive_zone_loss: bool = Field(
+        default=False, description="Keep enough that the loss of the fullest zone is no violation."
+    )
+
+
+class DemandSection(_Section):
+    """A metric that sizes the pool: give unit_capacity or units_at_p99."""
+
+    series: str = Field(min_length=1, description="The series id (unique_id) in the metrics.")
+    unit_capacity: Capacity | None = Field(
+        default=None,
+        description="Demand that one unit serves at its utilization target, in the metric's unit.",
+    )
+    units_at_p99: Capacity | None = Field(
+        default=None, description="Instead: how many units the 99th percentile of the history fills."
+    )
+
+
+class OfferingSection(_Section):
+    """One way to buy a unit of the pool."""
+
+    instance_type: str = Field(min_length=1, description="Machine type, as the provider names it.")
+    zone: str = Field(min_length=1, description="Zone in which it can be had.")
+    capacity_type: Annotated[CapacityType, *enumerated(CapacityType, "capacity type")] = Field(
+        default=CapacityType.ON_DEMAND, description="How it is bought."
+    )
+    hourly_usd: Price = Field(description="USD per unit and hour.")
+    interruption_rate: Share | None = Field(
+        default=None, description="Probability of an interruption per hour."
+    )
+
+
+class PoolSection(SizingSection):
+    """A pool. The sizing keys fall back to `defaults`."""
+
+    provider: str = Field(description="Which of `providers` holds it.")
+    kind: Annotated[PoolKind, *enumerated(PoolKind, "kind of pool")] = Field(
+        default=PoolKind.INSTANCE_GROUP, description="What a unit is."
+    )
+    minimum: Units = Field(description="Never fewer units than this.")
+    maximum: SomeUnits = Field(description="Never more units than this.")
+    desired: Units | None = Field(
+        default=None,
+        description="Size with which the fake provider creates it; the minimum if it is left out.",
+    )
+    demands: list[DemandSection] = Field(
+        min_length=1, description="The metrics that size it; the need is the largest of them, in units."
+    )
+    offerings: list[OfferingSection] = Field(
+        default_factory=list, description="What its units cost; without any, money is unknown."
+    )
+    lead_time: Duration | None = Field(
+        default=None, description="From asking for a unit until it serves; the provider's if it is left out."
+    )
+    drain_time: Duration = Field(default=0, description="From removing a unit until it is gone.")
+    maximum_step_in: SomeUnits | None = Field(
+        default=None, description="The owner's limit on one shrink, in units."
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="Names and values of your own.")
+    protected: bool = Field(default=False, description="true: never shrunk.")
+
+
+class MetricsSection(_Section):
+    """A source of history."""
+
+    kind: Literal["csv", "parquet"] = Field(
+        description="The format: columns unique_id, ds, y; .gz is read too."
+    )
+    path: PathText = Field(
+        description="The file, relative to this one; ${NAME} is taken from the environment."
+    )
+    timezone: Utc | None = Field(
+        default=None, description="UTC where the stamps carry no zone; without it such stamps are refused."
+    )
+
+
+class FakeSection(_Section):
+    """The embedded fake cloud: strict, stateful, costs nothing."""
+
+    path: PathText = Field(
+        default="./cloud.db", description="The file that holds the state of the fake cloud."
+    )
+    lead_time: Duration = Field(default=300, description="Lead time of pools that name none.")
+
+
+class ProvidersSection(_Section):
+    """Where pools live, by the provider's name."""
+
+    fake: FakeSection | None = Field(default=None, description="The embedded fake cloud.")
+
+
+class BudgetSection(_Section):
+    """How much may shrink in any window of the given length."""
+
+    scope: Annotated[Scope, *enumerated(Scope, "scope")] = Field(
+        description="pool: for each pool. provider: over each provider's pools. all: over everything."
+    )
+    units: Units = Field(description="Units that may always go in a window.")
+    share: Share = Field(default=0.0, description="Share of the size at the window's start that may go.")
+    window: SomeTime = Field(description="Length of the window; it slides.")
+
+
+class FreezeSection(_Section):
+    """No action within the scope."""
+
+    scope: Annotated[Scope, *enumerated(Scope, "scope")] = Field(description="What is frozen.")
+    name: str = Field(default="", description="The pool or the provider; left out for all.")
+    until: Moment | None = Field(
+        default=None, description="When it ends; left out: until it is taken out again."
+    )
+    why: str = Field(default="", description="The reason, shown wherever an action is held by it.")
+
+
+class FreshnessSection(_Section):
+    """What a pool's metrics must be for it to shrink."""
+
+    periods: SomeUnits = Field(default=3, description="The last point may be so many steps old.")
+    completeness: Share = Field(default=0.9, description="Share of the window's points that must be there.")
+    longest_gap: SomeTime = Field(default=7200, description="No hole in the window may be longer.")
+    window: SomeTime = Field(
+        default=14 * 86400, description="How far back completeness and holes are judged."
+    )
+
+
+class ForecastSection(_Section):
+    """What is forecast for every series."""
+
+    levels: Levels = Field(
+        default=(0.5, 0.8, 0.9, 0.95, 0.99), description="Probabilities of the quantiles, ascending."
+    )
+    horizon: SomeTime = Field(default=48 * 3600, description="How far ahead.")
+    timeout: SomeTime = Field(default=30, description="Time budget of a model for a batch of series.")
+
+
+class File(_Section):
+    """Configuration of Loadline."""
+
+    now: Now = Field(
+        default="clock", description="clock, last-sample (plan as of the last sample: old traces), or a time."
+    )
+    state: PathText = Field(
+        default="./loadline.db", description="SQLite file: history, plans, intents, outcomes."
+    )
+    metrics: list[MetricsSection] = Field(default_factory=list, description="Sources of history.")
+    providers: ProvidersSection = Field(default=ProvidersSection(), description="Where pools live.")
+    defaults: SizingSection = Field(
+        default=SizingSection(), description="Sizing of pools that do not say otherwise."
+    )
+    pools: dict[Name, PoolSection] = Field(
+        default_factory=dict, description="The pools by id. None named means none touched."
+    )
+    budgets: list[BudgetSection] | None = Field(
+        default=None,
+        description="Limits on shrinking. Left out: 10 % a pool in 10 min, 5 % a provider in 1 h.",
+    )
+    freeze: list[FreezeSection] = Field(default_factory=list, description="What nothing may act on.")
+    freshness: FreshnessSection = Field(
+        default=FreshnessSection(), description="When metrics may be trusted."
+    )
+    forecast: ForecastSection = Field(default=ForecastSection(), description="What is forecast.")
+    plan_ttl: SomeTime = Field(default=3600, description="How long a plan may be applied.")

@@ -1,0 +1,178 @@
+"""What is wrong with a configuration, each problem with its place: fields one by one, and what they say of
+each other. The latter is checked on the raw values, so that it is told beside every other problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os.path import normpath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoscaler.settings_kinds import counted, nearest, shown
+from autoscaler.settings_tree import keys_at
+from autoscaler.yaml_lines import Place
+from policies import scalers
+from policies.policy import PoolPolicy
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line for the operator, and the key or list entry that it is about."""
+
+    place: Place
+    message: str
+
+
+_PLAINLY = {
+    "missing": "is missing",
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "list_type": "must be a list",
+    "string_type": "must be text; put it in quotes",
+    "bool_type": "must be true or false",
+    "too_short": "must have at least one entry",
+    "string_too_short": "must not be empty",
+}
+
+
+def field_problems(error: ValidationError) -> Iterator[Problem]:
+    """What the sections refused, in words for people."""
+    for entry in error.errors(include_url=False):
+        place: Place = tuple(part for part in entry["loc"] if part != "[key]")
+        kind = entry["type"]
+        if kind == "extra_forbidden":
+            yield Problem(place, f"unknown key; {nearest(place[-1], keys_at(place[:-1]))}")
+        elif kind == "literal_error":
+            allowed = tuple(re.findall(r"'([^']+)'", entry["ctx"]["expected"]))
+            yield Problem(place, f"{shown(entry['input'])} is not known; {nearest(entry['input'], allowed)}")
+        elif kind in _PLAINLY:
+            got = "" if kind in {"missing", "too_short"} else f", not {shown(entry['input'])}"
+            yield Problem(place, _PLAINLY[kind] + got)
+        else:
+            yield Problem(place, entry["msg"].removeprefix("Value error, "))
+
+
+def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """What one key says of another, on the raw values, so that it is told beside every other problem."""
+    providers = tuple(name for name, entry in _mapping(raw, "providers").items() if entry is not None)
+    pools = _mapping(raw, "pools")
+    for name, pool in pools.items():
+        if isinstance(pool, dict):
+            yield from _pool_checks(("pools", name), pool, providers)
+            yield from _knob_checks(("pools", name), pool, _mapping(raw, "defaults"))
+    yield from _knob_checks(("defaults",), _mapping(raw, "defaults"), {})
+    for place, text in paths(raw):
+        try:
+            resolved(text, folder, environment)
+        except ValueError as error:
+            yield Problem(place, str(error))
+    if raw.get("budgets") == []:
+        yield Problem(
+            ("budgets",),
+            "an empty list would lift every limit on shrinking; leave the key out for the defaults",
+        )
+    for index, freeze in enumerate(_entries(raw, "freeze")):
+        yield from _freeze_checks(("freeze", index), freeze, tuple(pools), providers)
+
+
+def _mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    found = raw.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _entries(raw: dict[str, Any], key: str) -> list[Any]:
+    found = raw.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _pool_checks(place: Place, pool: dict[str, Any], providers: tuple[str, ...]) -> Iterator[Problem]:
+    provider = pool.get("provider")
+    if isinstance(provider, str) and provider not in providers:
+        yield Problem(
+            (*place, "provider"), f"{shown(provider)} is not under providers; {nearest(provider, providers)}"
+        )
+    yield from _order_checks(place, pool)
+    for index, demand in enumerate(_entries(pool, "demands")):
+        if isinstance(demand, dict):
+            given = [key for key in ("unit_capacity", "units_at_p99") if demand.get(key) is not None]
+            if len(given) != 1:
+                word = "either unit_capacity or units_at_p99, " + (
+                    "not both" if given else "one of them is needed"
+                )
+                yield Problem((*place, "demands", index), f"give {word}")
+
+
+def _order_checks(place: Place, pool: dict[str, Any]) -> Iterator[Problem]:
+    least, most, desired = (counted(pool.get(key)) for key in ("minimum", "maximum", "desired"))
+    if least is not None and most is not None and least > most:
+        yield Problem((*place, "minimum"), f"{least} is over the maximum of {most}")
+        return
+    if desired is None:
+        return
+    if (least is not None and desired < least) or (most is not None and desired > most):
+        yield Problem((*place, "desired"), f"{desired} is outside {least}..{most}")
+
+
+def _knob_checks(place: Place, section: dict[str, Any], defaults: dict[str, Any]) -> Iterator[Problem]:
+    """The scaler's settings are keys of that scaler, of its types."""
+    name = section.get("scaler") or defaults.get("scaler") or PoolPolicy().scaler
+    given = _mapping(section, "settings")
+    if not given or name not in scalers.names():
+        return
+    scaler = scalers.load(name)
+    knobs = tuple(scalers.knobs(scaler))
+    for key, value in given.items():
+        spot = (*place, "settings", key)
+        if key not in knobs:
+            yield Problem(spot, f"unknown setting of {name}; {nearest(key, knobs)}")
+            continue
+        try:
+            scalers.configure(scaler, scalers.PoolSettings(), {key: value})
+        except ValueError as error:
+            yield Problem(spot, str(error))
+
+
+def _freeze_checks(
+    place: Place, freeze: Any, pools: tuple[str, ...], providers: tuple[str, ...]
+) -> Iterator[Problem]:
+    if not isinstance(freeze, dict):
+        return
+    scope, name = freeze.get("scope"), freeze.get("name") or ""
+    if scope == "all" and name:
+        yield Problem((*place, "name"), "scope all has no name; leave it out or say scope: pool")
+    known = {"pool": pools, "provider": providers}.get(str(scope))
+    if known is not None and name not in known:
+        yield Problem((*place, "name"), f"{shown(name)} is no {scope} of this file; {nearest(name, known)}")
+
+
+def paths(raw: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
+    """Every path of the file with its place; whatever stands there, as long as it is not checked."""
+    yield ("state",), raw.get("state")
+    for index, source in enumerate(_entries(raw, "metrics")):
+        if isinstance(source, dict):
+            yield ("metrics", index, "path"), source.get("path")
+    for name, provider in _mapping(raw, "providers").items():
+        if isinstance(provider, dict):
+            yield ("providers", name, "path"), provider.get("path")
+
+
+def resolved(text: Any, folder: Path, environment: Mapping[str, str]) -> str:
+    """`${NAME}` from the environment, then relative to the configuration's folder; ValueError if unset."""
+    if not isinstance(text, str):
+        return ""  # its type is the field's own problem
+
+    def value(found: re.Match[str]) -> str:
+        content = environment.get(found[1])
+        if not content:
+            raise ValueError(f"the environment variable {found[1]} is not set; export {found[1]}=...")
+        return content
+
+    return str(Path(normpath(folder / _VARIABLE.sub(value, text))))

@@ -1,0 +1,49 @@
+"""A pool as it is decided on: what the provider observed, with what the operator declared for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from autoscaler.declared import DeclaredDemand, DeclaredPool
+from forecasts.types import Series
+from policies.model import Demand, Gap, Pool
+
+
+def settle(pool: Pool, declared: DeclaredPool, history: Mapping[str, Series]) -> Pool | Gap:
+    """The observed pool with what the operator declared for it: bounds, demands, offerings, lead time.
+
+    A demand given as `units_at_p99` gets its unit capacity from the finite values of `history` (series id ->
+    Series; pass only what may be seen). Where that is not possible the whole pool is a Gap: sizing it by its
+    other metrics alone could shrink what the unknown one needs.
+    """
+    demands = []
+    for demand in declared.demands:
+        capacity = _unit_capacity(demand, history.get(demand.series))
+        if capacity is None:
+            why = f"{demand.series} has no positive history, so what one unit serves is not known"
+            return Gap(source=declared.id, code="NO_UNIT_CAPACITY", why=why)
+        demands.append(Demand(series=demand.series, unit_capacity=capacity))
+    return replace(
+        pool,
+        minimum=declared.minimum,
+        maximum=declared.maximum,
+        demands=tuple(demands),
+        offerings=declared.offerings or pool.offerings,
+        lead_time_s=declared.lead_time_s,
+        drain_time_s=declared.drain_time_s,
+        maximum_step_in=declared.maximum_step_in,
+        protected=declared.protected or pool.protected,
+    )
+
+
+def _unit_capacity(demand: DeclaredDemand, series: Series | None) -> float | None:
+    if demand.unit_capacity is not None:
+        return demand.unit_capacity
+    if demand.units_at_p99 is None or series is None:
+        return None
+    finite = series.y[np.isfinite(series.y)]
+    p99 = float(np.percentile(finite, 99)) if finite.size else 0.0
+    return p99 / demand.units_at_p99 if p99 > 0 else None
