@@ -1,0 +1,182 @@
+"""Plain-text tables: scalers side by side, and the story of one action."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from rich.cells import cell_len
+
+from dashboards import wording
+from dashboards.ink import fit, wrap
+from dashboards.views import ReplayRow, of_baseline
+from policies.model import Pool
+from policies.plan import Action, Change, Held, Outcome, Plan, Status
+from policies.units import format_share
+
+_LABEL = 9
+_STATUS = {
+    Status.APPLIED: "applied",
+    Status.REHEARSED: "rehearsed, nothing was changed",
+    Status.STALE: "not applied: the target had moved since it was read",
+    Status.REFUSED: "refused",
+    Status.FAILED: "failed",
+    Status.UNKNOWN: "unknown: the provider's answer was lost",
+}
+
+
+def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa") -> str:
+    """Scalers side by side on each pool, then their geometric means over the pools where all ran.
+
+    Cost is in unit-hours (and USD where it is known), then as a multiple of the clairvoyant's cost and of
+    the baseline's. Empty without rows; else it ends in a newline.
+    """
+    if not rows:
+        return ""
+    against = of_baseline(rows, baseline)
+    several = len({row.pool for row in rows}) > 1
+    priced = any(row.cost_usd is not None for row in rows)
+    head = ["pool", "scaler", "unit-hours", *(["cost"] if priced else [])]
+    head += ["x clairvoyant", f"x {wording.name(baseline)}", "violation", "unserved", "actions/day"]
+    body: list[list[str]] = []
+    previous = None
+    for row in rows:
+        cells = ["" if row.pool == previous else wording.name(row.pool), wording.name(row.scaler)]
+        cells.append(
+            f"{row.cost_unit_hours:,.0f}" if row.cost_unit_hours >= 100 else f"{row.cost_unit_hours:.1f}"
+        )
+        cells += [wording.whole_usd(row.cost_usd) if row.cost_usd is not None else "-"] if priced else []
+        cells += [_ratio(row.of_clairvoyant), _ratio(against.get((row.pool, row.scaler)))]
+        cells += [format_share(row.violation), format_share(row.unserved), f"{row.actions_per_day:.1f}"]
+        body.append(cells)
+        previous = row.pool
+    if several:
+        body += [[], *_means(rows, against, ["-"] if priced else [])]
+    return _aligned(head, body)
+
+
+def _means(
+    rows: Sequence[ReplayRow], against: dict[tuple[str, str], float], gap: list[str]
+) -> list[list[str]]:
+    pools = len({row.pool for row in rows})
+    lines: list[list[str]] = []
+    for scaler in dict.fromkeys(row.scaler for row in rows):
+        mine = [row for row in rows if row.scaler == scaler]
+        if len({row.pool for row in mine}) < pools:
+            continue
+        cells = ["" if lines else f"all {pools} pools", wording.name(scaler), "-", *gap]
+        cells.append(_ratio(_geometric(row.of_clairvoyant for row in mine)))
+        cells.append(_ratio(_geometric(against.get((row.pool, scaler)) for row in mine)))
+        cells.append(format_share(fmean(row.violation for row in mine)))
+        cells.append(format_share(fmean(row.unserved for row in mine)))
+        lines.append([*cells, f"{fmean(row.actions_per_day for row in mine):.1f}"])
+    return lines
+
+
+def _geometric(ratios: Iterable[float | None]) -> float | None:
+    known = list(ratios)
+    logs = [math.log(ratio) for ratio in known if ratio]
+    # One ratio that is unknown or zero leaves no honest mean.
+    return math.exp(sum(logs) / len(logs)) if logs and len(logs) == len(known) else None
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _aligned(head: list[str], body: list[list[str]]) -> str:
+    sizes = [
+        max(cell_len(row[column]) for row in [head, *body] if len(row) > column)
+        for column in range(len(head))
+    ]
+    lines = []
+    for row in [head, ["-" * size for size in sizes], *body]:
+        cells = [
+            fit(cell, size) if column < 2 else " " * (size - cell_len(cell)) + cell
+            for column, (cell, size) in enumerate(zip(row, sizes, strict=False))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def explain_text(
+    plan: Plan,
+    action: Action | Held,
+    *,
+    pool: Pool | None = None,
+    outcomes: Sequence[Outcome | None] = (),
+    changes: Sequence[Change] = (),
+    width: int = 100,
+) -> str:
+    """The story of one action of a plan: what, why, by which facts, what guards said, what became of it.
+
+    `outcomes` has one entry for each intent that was written, None where its outcome is in doubt;
+    `changes` are those of the action's target, oldest first. Each line is at most `width` cells.
+    """
+    act = action.action if isinstance(action, Held) else action
+    story = _Story(width=max(60, width))
+    story.tell(
+        "action", f"{wording.symbol(act)} {wording.name(act.target)}  {wording.size(act)}  ({act.kind})"
+    )
+    story.tell("", f"id {act.id}, in plan {plan.id}, made {wording.moment(plan.made_at)}")
+    story.tell("why", f"{wording.reason(act)} ({act.reason})")
+    story.tell("sure", wording.confidence(act, plan, pool))
+    for number, fact in enumerate(act.because):
+        source = f", from {wording.name(fact.source)}" if fact.source else ""
+        story.tell("" if number else "facts", f"{wording.fact(fact)}{source}")
+    story.tell("money", _money(act))
+    story.tell(
+        "undo", f"{act.undo_class}; {act.disruption:,} units stop" if act.disruption else act.undo_class
+    )
+    _tell_guards(story, plan, act)
+    _tell_outcomes(story, act, outcomes)
+    for number, change in enumerate(changes):
+        label = "" if number else "changes"
+        story.tell(label, f"{wording.moment(change.at)}  {change.before:,} -> {change.after:,} units")
+    return "\n".join(story.lines) + "\n"
+
+
+class _Story:
+    """Labelled lines, wrapped under their label."""
+
+    def __init__(self, *, width: int) -> None:
+        self.width = width
+        self.lines: list[str] = []
+
+    def tell(self, label: str, text: str) -> None:
+        first, *rest = wrap(text, self.width, " " * _LABEL) or [""]
+        self.lines += [label.ljust(_LABEL) + first[_LABEL:], *rest]
+
+
+def _money(action: Action) -> str:
+    if action.hourly_delta_usd is None:
+        return "price unknown"
+    usd = action.hourly_delta_usd.mid
+    spread = wording.usd_range(action.hourly_delta_usd)
+    text = f"{wording.hourly(usd)}, {wording.monthly(usd)}" + (f", {spread}" if spread else "")
+    return text if action.billable else f"{text}; allocated, not billed"
+
+
+def _tell_guards(story: _Story, plan: Plan, action: Action) -> None:
+    holding = [held for held in plan.held if held.action.target == action.target]
+    for held in holding:
+        whole = "it" if held.action.id == action.id else f"the rest, {wording.size(held.action)}"
+        story.tell("guards", f"{held.guard} held {whole}, {wording.until(held)}: {wording.guard(held)}")
+    if not holding:
+        story.tell("guards", "none held any part of it")
+
+
+def _tell_outcomes(story: _Story, action: Action, outcomes: Sequence[Outcome | None]) -> None:
+    if not outcomes:
+        story.tell("outcome", "it was never tried")
+    for outcome in outcomes:
+        if outcome is None:
+            story.tell("outcome", "in doubt: it was about to be tried, and no outcome was written")
+            continue
+        seen = "" if outcome.observed_after is None else f", {outcome.observed_after:,} units were then seen"
+        wanted = (
+            "" if outcome.observed_after in {None, action.after} else f" ({action.after:,} were asked for)"
+        )
+        error = f": {wording.prose(outcome.error)}" if outcome.error else ""
+        story.tell("outcome", f"{wording.moment(outcome.at)}  {_STATUS[outcome.status]}{seen}{wanted}{error}")

@@ -1,0 +1,351 @@
+"""A plan as an operator reads it in a terminal: what changes, what it costs, why, and what is held."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.cells import cell_len
+
+from dashboards import wording
+from dashboards.ink import Ink, Style, fit, inert, sparkline, wrap
+from dashboards.views import Chart, spend, units_total
+from policies.model import Pool
+from policies.plan import Action, ActionKind, Finding, Held, Plan
+from policies.units import format_duration
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NARROWEST = 60
+_INDENT = " " * 6
+_STYLES = {ActionKind.SCALE_OUT: Style.GROW, ActionKind.SCALE_IN: Style.SHRINK}
+_LABEL = 6
+_NAME = 8  # a name is never cut below this
+_ARROW = len(" ->  units")
+
+
+def plan_text(
+    plan: Plan,
+    *,
+    pools: Mapping[str, Pool],
+    outlooks: Mapping[str, Chart],
+    width: int = 100,
+    color: bool = False,
+    explain: bool = False,
+    saved_as: str = "",
+) -> str:
+    """The whole plan as text, each line at most `width` cells (60 at least), ending in a newline.
+
+    `pools` and `outlooks` are by pool id and may lack pools: what is not there is not drawn. `saved_as`
+    is the path the plan was written to, for the next command. `explain` adds every fact with its source
+    and window, digests and ids. Names and reasons from elsewhere are made inert.
+    """
+    page = _Page(
+        plan=plan,
+        pools=pools,
+        outlooks=outlooks,
+        width=max(NARROWEST, width),
+        ink=Ink(color),
+        explain=explain,
+        saved_as=saved_as,
+    )
+    sections = [
+        page.header(),
+        *([_flat(page.action(a) for a in plan.actions)] if plan.actions else []),
+        *([page.held_section()] if plan.held else []),
+        *([page.findings()] if plan.findings else []),
+        *([page.gaps()] if plan.gaps or not plan.complete else []),
+        page.totals(),
+        page.ending(),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _flat(blocks: Iterable[list[str]]) -> list[str]:
+    lines: list[str] = []
+    for block in blocks:
+        lines += ([""] if lines else []) + block
+    return lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """One plan being written: what every section needs."""
+
+    plan: Plan
+    pools: Mapping[str, Pool]
+    outlooks: Mapping[str, Chart]
+    width: int
+    ink: Ink
+    explain: bool
+    saved_as: str
+
+    def header(self) -> list[str]:
+        plan, ink = self.plan, self.ink
+        title = f"Loadline plan {plan.id}"
+        made = f"made {wording.moment(plan.made_at)}"
+        gap = " " * max(2, self.width - len(title) - len(made))
+        seen = [chart.seen_until for chart in self.outlooks.values()]
+        known = [moment for moment in seen if moment]
+        data = f"data until {wording.moment(max(known))}  ·  " if known else ""
+        lines = [ink.paint(title, Style.STRONG) + gap + ink.paint(made, Style.QUIET)]
+        lines += self._quiet(f"{data}snapshot {inert(plan.snapshot_digest, 16)}")
+        if self.explain:
+            policy, forecasts = inert(plan.policy_digest, 16), inert(plan.forecasts_digest, 16)
+            lines += self._quiet(f"policy {policy}  ·  forecasts {forecasts}")
+        if plan.actions:
+            return lines
+        verdict = wrap(wording.verdict(plan), self.width)
+        return [*lines, "", *(ink.paint(line, Style.STRONG) for line in verdict)]
+
+    def action(self, action: Action) -> list[str]:
+        style = _STYLES.get(action.kind, Style.CHANGE)
+        money = self._money(action)
+        lines = self._row(wording.symbol(action), action, style, money if self._money_fits() else "")
+        if not self._money_fits():
+            lines += self._labelled("cost", " ".join(money.split()))
+        lines += self._labelled("why", wording.reason(action))
+        if action.because and not self.explain:
+            lines += self._labelled("", wording.facts(action.because))
+        sure = wording.confidence(action, self.plan, self.pools.get(action.target))
+        lines += self._labelled("sure", sure)
+        cost = "" if action.billable else "allocated, not billed: only its nodes are in the bill"
+        lines += self._labelled("cost", cost)
+        lines += self._labelled("cost", wording.usd_range(action.hourly_delta_usd))
+        return lines + self._outlook(action) + self._evidence(action)
+
+    def _labelled(self, label: str, text: str, style: Style = Style.PLAIN) -> list[str]:
+        if not text:
+            return []
+        first, *rest = wrap(text, self.width, _INDENT + " " * _LABEL)
+        head = _INDENT + self.ink.paint(label.ljust(_LABEL), Style.QUIET)
+        return [
+            head + self.ink.paint(first[len(_INDENT) + _LABEL :], style),
+            *(self.ink.paint(line, style) for line in rest),
+        ]
+
+    def _row(self, sign: str, action: Action, style: Style, rest: str) -> list[str]:
+        title = fit(wording.name(action.target), self._name_cells())
+        before, after = self._count_cells()
+        size = f"{action.before:>{before},} -> {action.after:>{after},} units"
+        head = f"  {self.ink.paint(sign, style)} {self.ink.paint(title, Style.STRONG)}  "
+        quiet = Style.QUIET if action.hourly_delta_usd is None or not action.billable else Style.PLAIN
+        tail = self.ink.paint(rest, Style.CHANGE if sign == "!" else quiet)
+        return [f"{head}{self.ink.paint(size, style)}  {tail}".rstrip()]
+
+    def _name_cells(self) -> int:
+        names = [wording.name(action.target) for action in self._all_actions()]
+        taken = sum(self._money_cells()) + 4 if self._money_fits() else 0
+        room = self.width - taken - 4 - 2 - sum(self._count_cells()) - _ARROW
+        return max(_NAME, min(room, max((cell_len(entry) for entry in names), default=0)))
+
+    def _money_fits(self) -> bool:
+        taken = 4 + _NAME + 2 + sum(self._count_cells()) + _ARROW
+        return taken + sum(self._money_cells()) + 4 <= self.width
+
+    def _row_cells(self) -> int:
+        return 4 + self._name_cells() + 2 + sum(self._count_cells()) + _ARROW + 2
+
+    def _all_actions(self) -> list[Action]:
+        return [*self.plan.actions, *(held.action for held in self.plan.held)]
+
+    def _count_cells(self) -> tuple[int, int]:
+        actions = self._all_actions()
+        return (
+            max((len(f"{action.before:,}") for action in actions), default=1),
+            max((len(f"{action.after:,}") for action in actions), default=1),
+        )
+
+    def _money_cells(self) -> tuple[int, int]:
+        known = [a.hourly_delta_usd.mid for a in self.plan.actions if a.hourly_delta_usd]
+        return (
+            max((len(wording.hourly(usd)) for usd in known), default=len("price")),
+            max((len(wording.monthly(usd)) for usd in known), default=len("unknown")),
+        )
+
+    def _money(self, action: Action) -> str:
+        first, second = self._money_cells()
+        if action.hourly_delta_usd is None:
+            return "price unknown".rjust(first + 2 + second)
+        usd = action.hourly_delta_usd.mid
+        return f"{wording.hourly(usd):>{first}}  {wording.monthly(usd):>{second}}"
+
+    def _quiet(self, text: str) -> list[str]:
+        return [self.ink.paint(line, Style.QUIET) for line in wrap(text, self.width)]
+
+    def _outlook(self, action: Action) -> list[str]:
+        chart = self.outlooks.get(action.target)
+        if chart is None or chart.seen_until is None:
+            return []
+        past, ahead, legend = _sparks(chart, self.width - len(_INDENT) - _LABEL - 1)
+        head = _INDENT + self.ink.paint("load".ljust(_LABEL), Style.QUIET)
+        line = f"{head}{past}│{self.ink.paint(ahead, Style.FORECAST)}"
+        ready = "" if chart.capacity in {None, action.before} else f", {chart.capacity:,} ready"
+        capacity = f"capacity {action.before:,} -> {action.after:,}{ready}"
+        both = f"{legend} │ {capacity}"
+        fits = len(_INDENT) + _LABEL + cell_len(both) <= self.width
+        words = [both] if fits else [legend, capacity]
+        return [line, *(text for part in words for text in self._labelled("", part, Style.QUIET))]
+
+    def _evidence(self, action: Action) -> list[str]:
+        if not self.explain:
+            return []
+        lines: list[str] = []
+        for number, fact in enumerate(action.because):
+            source = f", from {wording.name(fact.source)}" if fact.source else ""
+            lines += self._labelled("" if number else "facts", wording.fact(fact) + source)
+        chart = self.outlooks.get(action.target)
+        for note in chart.notes if chart else ():
+            lines += self._labelled("note", wording.prose(note))
+        stops = f"{action.disruption:,} units stop, " if action.disruption else ""
+        lines += self._labelled("undo", f"{stops}{action.undo_class}")
+        begin, end = wording.moment(action.not_before), wording.moment(action.expires_at)
+        lines += self._labelled("valid", f"{begin} to {end}")
+        version = f", on version {wording.name(action.version)}" if action.version else ""
+        return lines + self._labelled("id", f"{action.id}, {action.kind}, {action.reason}{version}")
+
+    def held_section(self) -> list[str]:
+        lines = [self.ink.paint(f"Held ({len(self.plan.held)})", Style.STRONG)]
+        for held in self.plan.held:
+            lines += self._held(held)
+        return lines
+
+    def _held(self, held: Held) -> list[str]:
+        code, until = held.guard.value, wording.until(held)
+        room = self.width - self._row_cells()
+        tails = [f"{code}, {until}", code]
+        tail = next((text for text in tails if cell_len(text) <= room), "")
+        lines = self._row("!", held.action, Style.CHANGE, tail)
+        lines += self._labelled("held", code if tail == "" else "")
+        lines += self._labelled("when", until if tail in {code, ""} else "")
+        return lines + self._labelled("why", wording.guard(held)) + self._evidence(held.action)
+
+    def findings(self) -> list[str]:
+        lines = [self.ink.paint(f"Found ({len(self.plan.findings)})", Style.STRONG)]
+        for finding in self.plan.findings:
+            lines += self._finding(finding)
+        return lines
+
+    def _finding(self, finding: Finding) -> list[str]:
+        low, mid, high = finding.monthly_usd
+        money = f"{wording.whole_usd(mid)}/month"
+        if low != high:
+            money += f" ({wording.whole_usd(low)} to {wording.whole_usd(high)})"
+        head = f"{wording.name(finding.resource)}: {wording.name(finding.check)}, {money}"
+        sure = wording.probability(finding.confidence)
+        facts = wording.facts(finding.evidence)
+        lines = wrap(head, self.width, "    ")
+        return [
+            f"  {self.ink.paint('~', Style.CHANGE)} {lines[0][4:]}",
+            *lines[1:],
+            *self._labelled("why", facts),
+            *self._labelled("sure", sure),
+        ]
+
+    def gaps(self) -> list[str]:
+        lines = [self.ink.paint(f"Could not be seen ({len(self.plan.gaps)})", Style.STRONG)]
+        for gap in self.plan.gaps:
+            text = f"{wording.name(gap.source)}: {wording.prose(gap.why)} ({wording.name(gap.code)})"
+            wrapped = wrap(text, self.width, "    ")
+            lines += [f"  {self.ink.paint('?', Style.CHANGE)} {wrapped[0][4:]}", *wrapped[1:]]
+        if not self.plan.complete:
+            lines += wrap("The plan is incomplete. What could not be seen is never shrunk.", self.width, "  ")
+        return lines
+
+    def totals(self) -> list[str]:
+        lines = [self.ink.paint(f"Plan: {wording.counts(self.plan)}", Style.STRONG)]
+        rows = [row for row in (self._total("billable"), self._total("allocated")) if row]
+        sizes = [max((len(row[column]) for row in rows), default=0) for column in range(1, 4)]
+        for label, units, hourly, monthly in rows:
+            text = f"  {label:<9}  {units:>{sizes[0]}}  {hourly:>{sizes[1]}}  {monthly:>{sizes[2]}}"
+            if len(text) > self.width:
+                lines += wrap(f"{label}: {units}, {hourly}, {monthly}", self.width, "  ")
+                continue
+            note = "  not in the bill by itself" if label == "allocated" else ""
+            fits = len(text) + len(note) <= self.width
+            lines.append(text + self.ink.paint(note if fits else "", Style.QUIET))
+        lines += self._bill()
+        unpriced = [a.target for a in self.plan.actions if a.hourly_delta_usd is None]
+        if unpriced:
+            names = ", ".join(wording.name(target) for target in unpriced)
+            lines += wrap(f"not in the money, price unknown: {names}", self.width, "  ")
+        return lines
+
+    def _bill(self) -> list[str]:
+        money = spend(self.pools, self.plan)
+        if not money.before:
+            return []
+        share = (money.after - money.before) / money.before * 100
+        text = f"all billable pools: {_usd_h(money.before)} -> {_usd_h(money.after)} ({share:+.1f} %)"
+        without = ", ".join(wording.name(pool) for pool in money.unpriced)
+        return wrap(f"{text}, without {without}" if without else text, self.width, "  ")
+
+    def _total(self, label: str) -> tuple[str, str, str, str] | None:
+        billable = label == "billable"
+        pools = [pool for pool in self.pools.values() if pool.billable is billable]
+        acts = [action for action in self.plan.actions if action.billable is billable]
+        if not pools and not acts:
+            return None
+        before, after = units_total(pools, self.plan)
+        if not pools:
+            before, after = sum(a.before for a in acts), sum(a.after for a in acts)
+        usd = self.plan.hourly_delta_usd(billable=billable).mid if acts else 0.0
+        return label, f"{before:,} -> {after:,} units", wording.hourly(usd), wording.monthly(usd)
+
+    def ending(self) -> list[str]:
+        plan = self.plan
+        lines = self._quiet(f"Plan {plan.id} expires {wording.moment(plan.expires_at)}.")
+        if not plan.actions:
+            return [*lines, *(self._next("Why", f"loadline explain {plan.id}") if plan.held else [])]
+        file = shlex.quote(inert(self.saved_as)) if self.saved_as else "plan.json"
+        save = "" if self.saved_as else f"loadline plan --out {file}, then "
+        return [
+            *lines,
+            *self._next("Apply", f"{save}loadline apply {file}"),
+            *self._next("Why", f"loadline explain {plan.id}"),
+            *self._next("Undo", f"loadline undo {plan.id}, once it is applied"),
+        ]
+
+    def _next(self, label: str, command: str) -> list[str]:
+        first, *rest = wrap(command, self.width, " " * 8)
+        return [f"  {self.ink.paint(label.ljust(6), Style.QUIET)}{first[8:]}", *rest]
+
+
+def _usd_h(usd: float) -> str:
+    return wording.hourly(usd).lstrip("+")
+
+
+def _sparks(chart: Chart, cells: int) -> tuple[str, str, str]:
+    """History and forecast as blocks of one scale in value and in time, and what they show.
+
+    The history reaches back twice as far as the forecast reaches ahead (a day where there is none).
+    """
+    ahead = np.asarray(chart.values[:, -1]) if len(chart.levels) and len(chart.values) else np.empty(0)
+    ahead_s = len(ahead) * chart.forecast_step_s
+    back_steps = min(len(chart.history), max(1, (2 * ahead_s or 86400) // chart.step_s))
+    back = chart.history[-back_steps:]
+    back_s = back_steps * chart.step_s
+    cells = min(cells, 72)
+    right = round(cells * ahead_s / (ahead_s + back_s))
+    both = np.concatenate([back, ahead])
+    finite = both[np.isfinite(both)]
+    top = float(finite.max()) if len(finite) else 0.0
+    unit = inert(chart.unit, 24)
+    past = f"last {format_duration(back_s)} {_span(back)} {unit}"
+    if not len(ahead):
+        return sparkline(back, cells - right, top=top), "", f"{past} │ no forecast"
+    level = f"p{wording.number(chart.levels[-1] * 100)}"
+    model = f" ({wording.name(chart.model)})" if chart.model else ""
+    coming = f"next {format_duration(ahead_s)} {level} {_span(ahead)}{model}"
+    return sparkline(back, cells - right, top=top), sparkline(ahead, right, top=top), f"{past} │ {coming}"
+
+
+def _span(values: NDArray[np.float64]) -> str:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return "nothing seen"
+    return f"{wording.number(float(finite.min()))}..{wording.number(float(finite.max()))}"

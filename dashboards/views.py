@@ -1,0 +1,146 @@
+"""What the views are given beside the plan: charts of pools, rows and charts of a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policies.model import CapacityType, Pool
+from policies.plan import Plan, UsdRange
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _nothing() -> NDArray[np.float64]:
+    return np.empty((0, 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chart:
+    """One pool's demand and its forecast, as the views draw them.
+
+    `history` is float64 [steps] in `unit` from `start` (aware UTC) on, one value each `step_s` seconds,
+    NaN absent. `values` is float64 [horizon, level] in `unit` from `issued_at` on, one row each
+    `forecast_step_s` seconds; empty where there is no forecast. `capacity` is the units ready now.
+    """
+
+    pool_id: str
+    start: datetime
+    step_s: int
+    history: NDArray[np.float64]
+    unit: str = "units"
+    levels: tuple[float, ...] = ()
+    values: NDArray[np.float64] = field(default_factory=_nothing)
+    issued_at: datetime | None = None
+    forecast_step_s: int = 3600
+    model: str = ""
+    notes: tuple[str, ...] = ()
+    capacity: int | None = None
+
+    @property
+    def seen_until(self) -> datetime | None:
+        """The end of the last step that has a value, None where none has."""
+        present = np.flatnonzero(np.isfinite(self.history))
+        return self.start + timedelta(seconds=self.step_s * int(present[-1] + 1)) if len(present) else None
+
+    def stamps(self) -> NDArray[np.datetime64]:
+        """The begin of each step of the history, datetime64[s] [steps], UTC."""
+        return _grid(self.start, self.step_s, len(self.history))
+
+    def forecast_stamps(self) -> NDArray[np.datetime64]:
+        """The begin of each step of the forecast, datetime64[s] [horizon], UTC."""
+        return _grid(self.issued_at or self.start, self.forecast_step_s, len(self.values))
+
+
+def _grid(start: datetime, step_s: int, steps: int) -> NDArray[np.datetime64]:
+    first = np.datetime64(start.astimezone(UTC).replace(tzinfo=None), "s")
+    return first + np.arange(steps) * np.timedelta64(step_s, "s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRow:
+    """What one scaler cost and did on one pool's own history.
+
+    `violation` is the share of steps with demand above ready units, `unserved` the share of demand.
+    """
+
+    pool: str
+    scaler: str
+    cost_unit_hours: float
+    clairvoyant_unit_hours: float
+    cost_usd: float | None = None
+    violation: float
+    unserved: float
+    actions_per_day: float
+
+    @property
+    def of_clairvoyant(self) -> float | None:
+        """Cost over the least that could have served everything, None where that is nothing."""
+        return self.cost_unit_hours / self.clairvoyant_unit_hours if self.clairvoyant_unit_hours else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReplayChart:
+    """One pool's replay: `stamps` datetime64 [steps] UTC, `demand` in units (NaN absent), and the ready
+    units of each scaler, all of one length.
+    """
+
+    pool: str
+    stamps: NDArray[np.datetime64]
+    demand: NDArray[np.float64]
+    ready: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """Hourly USD of the billable pools as they are and as planned; `unpriced` names pools without a price."""
+
+    before: float
+    after: float
+    unpriced: tuple[str, ...] = ()
+
+
+def spend(pools: Mapping[str, Pool], plan: Plan) -> Spend:
+    """What the billable pools cost an hour, before and after the plan.
+
+    A unit costs what its cheapest on-demand offering does (else its cheapest), as in the plan's own money.
+    """
+    before, after, unpriced = 0.0, 0.0, []
+    deltas = {action.target: action.hourly_delta_usd for action in plan.actions}
+    for name in sorted(pools):
+        pool = pools[name]
+        if not pool.billable:
+            continue
+        price, delta = _unit_usd(pool), deltas.get(name, UsdRange(0.0, 0.0, 0.0))
+        if price is None or delta is None:
+            unpriced.append(name)
+            continue
+        before += price * pool.desired
+        after += price * pool.desired + delta.mid
+    return Spend(before=before, after=after, unpriced=tuple(unpriced))
+
+
+def _unit_usd(pool: Pool) -> float | None:
+    listed = [o.hourly_usd for o in pool.offerings if o.capacity_type is CapacityType.ON_DEMAND]
+    return min(listed or [offering.hourly_usd for offering in pool.offerings], default=None)
+
+
+def units_total(pools: Iterable[Pool], plan: Plan) -> tuple[int, int]:
+    """Units wanted over these pools before and after the plan."""
+    known = {pool.id: pool for pool in pools}
+    before = sum(pool.desired for pool in known.values())
+    return before, before + sum(a.after - a.before for a in plan.actions if a.target in known)
+
+
+def of_baseline(rows: Sequence[ReplayRow], baseline: str = "hpa") -> dict[tuple[str, str], float]:
+    """Cost of each (pool, scaler) over the baseline's cost on the same pool, where that is known."""
+    base = {row.pool: row.cost_unit_hours for row in rows if row.scaler == baseline}
+    return {
+        (row.pool, row.scaler): row.cost_unit_hours / base[row.pool] for row in rows if base.get(row.pool)
+    }

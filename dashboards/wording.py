@@ -1,0 +1,199 @@
+"""The words and figures of a plan: reasons, guards, facts, money, moments; the same in every view."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+from dashboards.ink import inert
+from policies.model import Pool
+from policies.plan import Action, ActionKind, Fact, Guard, Held, Plan, Reason, UsdRange
+from policies.units import HOURS_A_MONTH, format_duration, format_share, format_usd
+
+NAME_LIMIT = 48
+PROSE_LIMIT = 400
+
+_REASONS: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.FORECAST_PEAK: "the forecast's peak is above what {before} units serve",
+        Reason.LIVE_DEMAND: "demand now is above what {before} units serve",
+        Reason.DEMAND_LOW: "demand and its forecast fit into {after} units",
+        Reason.BELOW_MINIMUM: "{before} units are below the pool's minimum",
+        Reason.ABOVE_MAXIMUM: "{before} units are above the pool's maximum",
+        Reason.UNDO: "takes an earlier change back",
+    }
+)
+_GUARDS: Mapping[Guard, str] = MappingProxyType(
+    {
+        Guard.INSUFFICIENT_DATA: "its metrics are not sound enough to act on",
+        Guard.MAXIMUM: "the pool's maximum is reached",
+        Guard.LIVE_DEMAND: "demand now needs these units",
+        Guard.FROZEN: "a freeze is in force",
+        Guard.PROTECTED: "the pool is protected",
+        Guard.COOL_DOWN: "the pool was changed a short while ago",
+        Guard.STEP: "more than one step allows at once",
+        Guard.CHANGE_BUDGET: "the change budget of this window is used up",
+    }
+)
+_LIFTED_BY: Mapping[Guard, str] = MappingProxyType(
+    {
+        Guard.INSUFFICIENT_DATA: "until its metrics are sound again",
+        Guard.MAXIMUM: "until its maximum is raised",
+        Guard.LIVE_DEMAND: "until demand falls",
+        Guard.FROZEN: "until the freeze is lifted",
+        Guard.PROTECTED: "until its protection is lifted",
+        Guard.COOL_DOWN: "until its cool-down is over",
+        Guard.STEP: "until the next plan",
+        Guard.CHANGE_BUDGET: "until the budget has room",
+    }
+)
+_SECONDS = re.compile(r"(\d{1,9}) s")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
+
+
+def name(text: str, limit: int = NAME_LIMIT) -> str:
+    """A name as it may be shown: inert, and cut."""
+    return inert(text, limit) or '""'
+
+
+def prose(text: str) -> str:
+    """One line of words from elsewhere, inert and cut."""
+    return inert(" ".join(text.split()), PROSE_LIMIT)
+
+
+def moment(when: datetime, *, near: datetime | None = None) -> str:
+    """`2026-11-23 10:05Z`; only `10:05Z` on the UTC day of `near`."""
+    utc = when.astimezone(UTC)
+    short = near is not None and near.astimezone(UTC).date() == utc.date()
+    return f"{utc:%H:%MZ}" if short else f"{utc:%Y-%m-%d %H:%MZ}"
+
+
+def symbol(action: Action) -> str:
+    """`+` grows, `-` shrinks, `~` changes otherwise."""
+    return {ActionKind.SCALE_OUT: "+", ActionKind.SCALE_IN: "-"}.get(action.kind, "~")
+
+
+def hourly(usd: float) -> str:
+    """`+$0.384/h`."""
+    return f"{format_usd(usd, signed=True)}/h"
+
+
+def monthly(usd: float) -> str:
+    """`+$280/month` from USD an hour: 730 hours."""
+    return f"{whole_usd(usd * HOURS_A_MONTH, signed=True)}/month"
+
+
+def whole_usd(usd: float, *, signed: bool = False) -> str:
+    """Whole dollars from ten on: cents of a month only distract."""
+    if abs(usd) < 9.995:
+        return format_usd(usd, signed=signed)
+    sign = "-" if usd < 0 else "+" if signed else ""
+    return f"{sign}${abs(usd):,.0f}"
+
+
+def usd_range(delta: UsdRange | None) -> str:
+    """`from +$0.30/h +$218/month to +$0.46/h +$337/month`; empty where low and high are the same."""
+    if delta is None or delta.low == delta.high:
+        return ""
+    low, high = (f"{hourly(usd)} {monthly(usd)}" for usd in (delta.low, delta.high))
+    return f"from {low} to {high}, by offering"
+
+
+def reason(action: Action) -> str:
+    """The reason code in words."""
+    return _REASONS[action.reason].format(before=action.before, after=action.after)
+
+
+def guard(held: Held) -> str:
+    """Why a guard held it: its own line, else what the guard is for."""
+    return prose(held.why) or _GUARDS[held.guard]
+
+
+def until(held: Held) -> str:
+    """When it may be asked again, or what must happen first."""
+    return f"until {moment(held.until)}" if held.until else _LIFTED_BY[held.guard]
+
+
+def number(value: float) -> str:
+    """`1,234`, `13.4`, `0.0213`: three significant figures, whole ones as they are."""
+    if not math.isfinite(value):
+        return "unknown"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def quantity(fact: Fact) -> str:
+    """The value of a fact with its unit, as people write it."""
+    value, unit = fact.value, inert(fact.unit, 24)
+    if isinstance(value, str):
+        text = moment(datetime.fromisoformat(value)) if _STAMP.fullmatch(value) else name(value)
+    elif unit in {"share", "fraction"}:
+        return format_share(value)
+    elif unit in {"s", "seconds"}:
+        return format_duration(value)
+    else:
+        text = number(value)
+    return f"{text} {unit}" if unit else text
+
+
+def fact(entry: Fact) -> str:
+    """`forecast p99 13.4 units (next 5m)`."""
+    words = f"{name(entry.name).replace('_', ' ')} {quantity(entry)}"
+    return f"{words} ({_window(entry.window)})" if entry.window else words
+
+
+def _window(text: str) -> str:
+    seconds = _SECONDS.fullmatch(text)
+    return format_duration(int(seconds[1])) if seconds else name(text)
+
+
+def facts(entries: Iterable[Fact]) -> str:
+    """All facts in one line."""
+    return " · ".join(fact(entry) for entry in entries)
+
+
+def probability(value: float) -> str:
+    """`97 %`, `99.5 %`, `over 99.9 %`: never rounded up to certainty."""
+    percent = value * 100
+    if percent > 99.9:
+        return "over 99.9 %"
+    return f"{percent:.0f} %" if percent < 99 or percent == int(percent) else f"{percent:.1f} %"
+
+
+def confidence(action: Action, plan: Plan, pool: Pool | None) -> str:
+    """`97 % that demand stays within 14 until 10:05Z`; says so where there is no forecast."""
+    if action.confidence is None:
+        return "unknown: no forecast stands behind it"
+    words = f"{probability(action.confidence)} that demand stays within {action.after:,}"
+    if pool is None:
+        return f"{words} over the lead time"
+    return f"{words} until {moment(plan.made_at + timedelta(seconds=pool.lead_time_s), near=plan.made_at)}"
+
+
+def size(action: Action) -> str:
+    """`10 -> 14 units`."""
+    return f"{action.before:,} -> {action.after:,} units"
+
+
+def counts(plan: Plan) -> str:
+    """`2 out, 3 in, 1 held`."""
+    grown = sum(action.kind is ActionKind.SCALE_OUT for action in plan.actions)
+    shrunk = sum(action.kind is ActionKind.SCALE_IN for action in plan.actions)
+    other = len(plan.actions) - grown - shrunk
+    parts = [f"{grown} out", f"{shrunk} in", f"{other} other" if other else "", f"{len(plan.held)} held"]
+    return ", ".join(part for part in parts if part)
+
+
+def verdict(plan: Plan) -> str:
+    """The plan in one friendly line."""
+    if plan.actions:
+        return f"Plan: {counts(plan)}"
+    if plan.held:
+        return f"Nothing to apply: {len(plan.held)} wanted, all held."
+    if plan.gaps:
+        return "Nothing to change, as far as could be seen."
+    return "Nothing to change: every pool is the size its demand and forecast ask for."

@@ -1,0 +1,168 @@
+"""The twins of a plan: each says the same, and none of them can be made to do something else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashboards.documents import COLUMNS, OUTPUTS, as_csv, as_json, as_markdown, as_yaml, render
+from dashboards.tables import explain_text, replay_table
+from dashboards.terminal import plan_text
+from policies.model import Gap, plain
+from policies.plan import Change, Outcome, Status, plan_from_json
+
+WORLD = Path(__file__).parents[1] / "worlds" / "eight_pools.py"
+W = SimpleNamespace(**runpy.run_path(str(WORLD)))
+EVIL = ["=cmd()", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "<script>alert(1)</script>"]
+names = st.text(max_size=40) | st.sampled_from(
+    [*EVIL, "a|b`c", "@team #12", "[x](http://e.vil)", "\u202eabc"]
+)
+
+
+def named(target: str, why: str):
+    action = replace(W.WEB, target=target)
+    held = replace(W.PLAN.held[0], action=action, why=why)
+    return replace(W.PLAN, actions=(action,), held=(held,), gaps=(Gap(source=target, code="X", why=why),))
+
+
+@pytest.mark.parametrize("plan", [W.PLAN, replace(W.PLAN, actions=(), held=())], ids=["full", "empty"])
+def test_json_reads_back_to_the_same_plan(plan):
+    """The indented JSON is the plan: reading it gives an equal one with the same id."""
+    again = plan_from_json(as_json(plan))
+    assert again == plan
+    assert again.id == plan.id
+
+
+@settings(deadline=None)
+@given(names, names)
+def test_f76_json_and_yaml_are_plain_ascii_whatever_the_names(target, why):
+    """Hostile names come back equal from both twins, and stand in them escaped."""
+    plan = named(target, why)
+    for text in (as_json(plan), as_yaml(plan)):
+        assert all(char == "\n" or " " <= char <= "~" for char in text)
+    assert plan_from_json(as_json(plan)) == plan
+    assert yaml.safe_load(as_yaml(plan)) == plain(plan) == json.loads(as_json(plan))
+
+
+def test_csv_has_one_row_for_each_action_and_each_held():
+    """A sheet has the columns it promises and one row a wish, in the plan's order."""
+    head, *rows = csv.reader(io.StringIO(as_csv(W.PLAN)))
+    assert tuple(head) == COLUMNS
+    assert [row[1] for row in rows] == [a.target for a in W.PLAN.actions] + [
+        h.action.target for h in W.PLAN.held
+    ]
+    assert all(len(row) == len(COLUMNS) for row in rows)
+    batch = dict(zip(head, rows[2], strict=True))
+    assert (batch["before"], batch["after"], batch["hourly_usd_mid"]) == ("40", "20", "-3.4")
+    dev = dict(zip(head, rows[4], strict=True))
+    assert dev["hourly_usd_mid"] == dev["confidence"] == ""
+
+
+@settings(deadline=None)
+@given(names, names)
+def test_f76_no_csv_cell_is_a_formula(target, why):
+    """No cell that is not a number begins, after spaces, as a spreadsheet's formulas do."""
+    for row in csv.reader(io.StringIO(as_csv(named(target, why)))):
+        for cell in row:
+            try:
+                float(cell)
+            except ValueError:
+                assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝"))
+
+
+@settings(deadline=None)
+@given(names, names)
+def test_f76_markdown_keeps_its_shape_whatever_the_names(target, why):
+    """A hostile name adds no line, no cell, no tag, no link and no mention to the comment."""
+    lines = as_markdown(named(target, why)).splitlines()
+    calm = as_markdown(named("web", "because")).splitlines()
+    assert len(lines) == len(calm)
+    for line, model in zip(lines, calm, strict=True):
+        assert line.replace("\\|", "").count("|") == model.count("|")
+    outside = "\n".join(part for line in lines for part in line.split("`")[::2])
+    assert "@team" not in outside
+    for tag in ("<details>", "</details>", "<summary>", "</summary>", "<!-- -->"):
+        outside = outside.replace(tag, "\0")
+    assert "<" not in outside.replace("\\<", "")
+    assert "](" not in outside.replace("\\]", "")
+    assert "http:" not in outside
+
+
+def test_markdown_says_what_the_terminal_says():
+    """Verdict, totals, held guards and the gaps stand in the comment as in the terminal."""
+    text = as_markdown(W.PLAN, pools=W.POOLS, saved_as="plan.json")
+    assert text.startswith("### Loadline: 2 out, 3 in, 3 held\n")
+    assert "| `+` | `web` | 10 → 14 | +\\$0.384/h | +\\$280/month |" in text
+    assert "**Total, billable: +\\$6.20/h, +\\$4,529/month**, from \\$295.51/h to \\$301.71/h" in text
+    assert "Not in the money, price unknown: `dev`" in text
+    assert "| `gpu-training` | 8 → 4 | `PROTECTED` | until its protection is lifted |" in text
+    assert "- `metrics: queue_depth`: no sample since" in text
+    assert "`loadline apply plan.json`" in text
+
+
+def test_render_gives_each_output_by_its_name():
+    """`render` is the one door to every output, and each ends in a newline."""
+    for output in OUTPUTS:
+        assert render(W.PLAN, output, pools=W.POOLS).endswith("\n")
+    assert render(W.PLAN, "text", pools=W.POOLS, width=80) == plan_text(
+        W.PLAN, pools=W.POOLS, outlooks={}, width=80
+    )
+    assert render(W.PLAN, "csv") == as_csv(W.PLAN)
+    assert render(W.PLAN, "yaml") == as_yaml(W.PLAN)
+
+
+def test_scalers_stand_side_by_side_with_their_geometric_means():
+    """Costs are ratios to the clairvoyant's and to HPA's on the same pool, and means are geometric."""
+    text = (WORLD.parent / "two_replays.txt").read_text(encoding="utf-8")
+    assert replay_table(W.rows()) == text
+    assert replay_table([]) == ""
+
+
+def test_a_ratio_to_nothing_is_not_shown_as_a_number():
+    """Where the clairvoyant needed nothing, or no HPA ran, there is a dash and no mean."""
+    rows = [replace(row, clairvoyant_unit_hours=0.0) for row in W.rows() if row.scaler == "static"]
+    lines = replay_table(rows).splitlines()
+    assert lines[2].split()[4:6] == ["-", "-"]
+    assert lines[-1].split()[-7:-5] == ["-", "-"]
+
+
+def test_the_story_of_an_action_tells_facts_guards_outcome_and_changes():
+    """An action is explained from its plan and its trail alone."""
+    action = W.PLAN.actions[2]
+    outcome = Outcome(action_id=action.id, status=Status.APPLIED, at=W.NOW, observed_after=21)
+    change = Change(target="nightly-batch", at=W.NOW, before=40, after=20)
+    text = explain_text(
+        W.PLAN, action, pool=W.POOLS["nightly-batch"], outcomes=[outcome, None], changes=[change]
+    )
+    assert text == (
+        "action   - nightly-batch  40 -> 20 units  (scale-in)\n"
+        f"         id {action.id}, in plan {W.PLAN.id}, made 2026-11-23 09:50Z\n"
+        "why      demand and its forecast fit into 20 units (DEMAND_LOW)\n"
+        "sure     over 99.9 % that demand stays within 20 until 09:55Z\n"
+        "facts    0.99 quantile of demand over the lead time 11.8 units (5m), from mstl\n"
+        "         demand now 3 units\n"
+        "money    -$3.40/h, -$2,482/month\n"
+        "undo     reversible; 20 units stop\n"
+        "guards   STEP held the rest, 20 -> 12 units, until 2026-11-23 09:55Z: half of 40 units may go at\n"
+        "         once; 8 more are asked for after the step\n"
+        "outcome  2026-11-23 09:50Z  applied, 21 units were then seen (20 were asked for)\n"
+        "outcome  in doubt: it was about to be tried, and no outcome was written\n"
+        "changes  2026-11-23 09:50Z  40 -> 20 units\n"
+    )
+
+
+def test_a_held_action_tells_that_it_was_never_tried():
+    """The story of a held action names its guard and that nothing was tried."""
+    text = explain_text(W.PLAN, W.PLAN.held[2])
+    assert "guards   INSUFFICIENT_DATA held it, until its metrics are sound again" in text
+    assert "outcome  it was never tried" in text
