@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -129,7 +130,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The world as one tick saw it."""
+    """The world as one tick saw it; `digest` names its content."""
 
     taken_at: datetime
     pools: tuple[Pool, ...] = ()
@@ -137,6 +138,11 @@ class Snapshot:
     resources: tuple[Resource, ...] = ()
     prices_as_of: datetime | None = None
     gaps: tuple[Gap, ...] = ()
+    digest: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        """Name the snapshot by its content."""
+        object.__setattr__(self, "digest", digest(self))
 
 
 def iso(moment: datetime) -> str:
@@ -146,26 +152,35 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
+
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
+def _reader(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """The field names of a dataclass and one call that reads them all."""
+    names = tuple(entry.name for entry in fields(kind))
+    read = attrgetter(*names)
+    return names, read if len(names) > 1 else lambda value: (read(value),)
 
 
 def plain(value: Any) -> Any:
     """The JSON shape of any of our values: dataclasses become objects, datetimes ISO with Z."""
-    if value is None or isinstance(value, str | int | float):
-        return value.value if isinstance(value, StrEnum) else value
+    kind = value.__class__
+    if kind in _ATOMS:
+        return value
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, tuple | list):
+        return [entry if entry.__class__ in _ATOMS else plain(entry) for entry in value]
     if is_dataclass(value):
-        return {name: plain(getattr(value, name)) for name in _names(value.__class__)}
+        names, read = _reader(value.__class__)
+        entries = zip(names, read(value), strict=True)
+        return {name: entry if entry.__class__ in _ATOMS else plain(entry) for name, entry in entries}
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, datetime):
         return iso(value)
-    if isinstance(value, tuple | list):
-        return [plain(entry) for entry in value]
-    if isinstance(value, frozenset | set):
-        return sorted(plain(entry) for entry in value)
-    raise TypeError(f"{type(value).__name__} has no JSON shape")
+    raise TypeError(f"{kind.__name__} has no JSON shape")
 
 
 def canonical(value: Any) -> str:

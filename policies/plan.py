@@ -42,7 +42,7 @@ class Guard(StrEnum):
 
     INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
     MAXIMUM = "MAXIMUM"
-    MINIMUM = "MINIMUM"
+    LIVE_DEMAND = "LIVE_DEMAND"
     FROZEN = "FROZEN"
     PROTECTED = "PROTECTED"
     COOL_DOWN = "COOL_DOWN"
@@ -92,8 +92,8 @@ class Fact:
     window: str = ""
 
 
-def _short_hash(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class Action:
 
     def __post_init__(self) -> None:
         """Name the action by its content."""
-        object.__setattr__(self, "id", _short_hash(self.kind, self.target, self.before, self.after))
+        object.__setattr__(self, "id", _short_hash(f"{self.kind}|{self.before}|{self.after}|{self.target}"))
 
     def inverse(self) -> Action:
         """The action that brings `before` back; on whatever version the target then has."""
@@ -195,9 +195,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Name the plan by its content."""
-        acts = [action.id for action in self.actions]
-        held = [[entry.action.id, entry.guard] for entry in self.held]
-        object.__setattr__(self, "id", _short_hash(acts, held))
+        wishes = [action.id for action in self.actions]
+        wishes += [f"{entry.action.id}:{entry.guard}" for entry in self.held]
+        object.__setattr__(self, "id", _short_hash("|".join(wishes)))
 
     def inverse(self, *, made_at: datetime, expires_at: datetime) -> Plan:
         """The plan that takes the actions back, last first."""

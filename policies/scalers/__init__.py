@@ -11,23 +11,24 @@
 - `state` is what an earlier call left behind, None to begin: two calls on two halves equal one on the whole.
 
 A module has `Settings` (frozen; every field documented), `KNOB` and `KNOBS` (what `--tune` turns),
-`STEERED` (True where the violation asked steers it) and `LOOKBACK_S` (how much of the past a live call needs;
+`steer(violation)` (the settings that a violation asked
+for implies; none where the scaler has no budget) and `LOOKBACK_S` (how much of the past a live call needs;
 None: all there is).
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +37,26 @@ class PoolSettings:
 
     `start` is the begin of the first step (UTC), `step_s` its length; `lead_steps` is the lead time in
     steps; `warmup_steps` is the part that is not scored; `levels` are the probabilities of `ahead`'s last
-    axis; `maximum` None means no limit.
+    axis; `maximum` None means no limit. `minimum` and `maximum` may be int64 [series].
     """
 
     start: datetime = datetime(2000, 1, 3, tzinfo=UTC)
     step_s: int = 60
     lead_steps: int = 1
     warmup_steps: int = 0
-    minimum: int = 1
-    maximum: int | None = None
+    minimum: int | NDArray[np.int64] = 1
+    maximum: int | NDArray[np.int64] | None = None
     levels: tuple[float, ...] = field(default=())
 
     @property
-    def ceiling(self) -> float:
-        """The maximum as a number that can be compared."""
-        return np.inf if self.maximum is None else float(self.maximum)
+    def floor(self) -> NDArray[np.float64]:
+        """The minimum as float64 [1 or series]."""
+        return np.atleast_1d(np.asarray(self.minimum, dtype=np.float64))
+
+    @property
+    def ceiling(self) -> NDArray[np.float64]:
+        """The maximum as float64 [1 or series], infinite where there is none."""
+        return np.atleast_1d(np.asarray(np.inf if self.maximum is None else self.maximum, dtype=np.float64))
 
 
 class Scaler(Protocol):
@@ -59,8 +65,13 @@ class Scaler(Protocol):
     Settings: type[PoolSettings]
     KNOB: str
     KNOBS: tuple[float, ...]
-    STEERED: bool
     LOOKBACK_S: int | None
+
+    def steer(self, violation: float) -> dict[str, float]:
+        """The settings that a violation asked for (a fraction) implies; empty without a budget."""
+
+    def begin(self, current: NDArray[np.float64], settings: Any) -> Any:
+        """A state with that many units running, float64 [series], and nothing seen yet."""
 
     def targets(
         self,
@@ -85,14 +96,39 @@ def load(name: str) -> Scaler:
     return cast("Scaler", importlib.import_module(f"{__name__}.{name}"))
 
 
-def knobs(scaler: Scaler) -> dict[str, type]:
-    """The settings a user may set, with their types: those that the pool does not determine itself."""
+def knobs(scaler: Scaler) -> dict[str, Any]:
+    """The settings a user may set, with their defaults: those that the pool does not determine itself."""
     told = {entry.name for entry in fields(PoolSettings)}
-    return {e.name: _type_of(e.default) for e in fields(scaler.Settings) if e.name not in told}
+    return {entry.name: entry.default for entry in fields(scaler.Settings) if entry.name not in told}
 
 
-def _type_of(default: object) -> type:
-    return type(default)
+def configure(
+    scaler: Scaler, pool: PoolSettings, chosen: Mapping[str, object], *, violation: float | None = None
+) -> Any:
+    """The scaler's own settings: what the pool determines, what was chosen, and the violation asked for.
+
+    A setting that was chosen wins over the one that `violation` implies. ValueError names an unknown
+    setting or one of the wrong type.
+    """
+    known = knobs(scaler)
+    values: dict[str, Any] = {entry.name: getattr(pool, entry.name) for entry in fields(PoolSettings)}
+    if violation is not None:
+        values |= scaler.steer(violation)
+    for name, value in chosen.items():
+        if name not in known:
+            raise ValueError(f"no setting {name!r}; there are {', '.join(known)}")
+        values[name] = _number(name, value, type(known[name]))
+    return scaler.Settings(**values)
+
+
+def _number(name: str, value: object, kind: type) -> float | int:
+    try:
+        number = float(value) if isinstance(value, str | int | float) else float("nan")
+    except ValueError:
+        number = float("nan")
+    if not math.isfinite(number) or number < 0 or (kind is int and number != int(number)):
+        raise ValueError(f"setting {name} is {value!r}; write a {kind.__name__} from 0 up")
+    return int(number) if kind is int else number
 
 
 def decide(

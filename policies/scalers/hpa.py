@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 KNOB = "target"
 KNOBS = tuple(float(x) for x in np.geomspace(0.05, 2.0, 64))
-STEERED = False
 LOOKBACK_S = 600
 
 TICK_S = 15
@@ -76,6 +75,12 @@ class State:
     last: Floats
 
 
+def steer(violation: float) -> dict[str, float]:
+    """Nothing: this scaler has no budget of violations."""
+    del violation
+    return {}
+
+
 def begin(current: Floats, settings: Settings) -> State:
     """A state with units float64 [series] running and no recommendation yet."""
     per_step = max(1, settings.step_s // TICK_S)
@@ -91,7 +96,7 @@ def targets(
     del ahead
     series, steps = demand.shape
     if state is None:
-        state = begin(np.full(series, float(settings.minimum)), settings)
+        state = begin(np.broadcast_to(settings.floor, (series,)).copy(), settings)
     out = np.empty((steps, series), dtype=np.int64)
     run = _by_step if settings.whole_steps else _by_tick
     target = np.broadcast_to(np.asarray(settings.target, dtype=np.float64), (series,))
@@ -103,11 +108,10 @@ def targets(
 
 
 def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int64]) -> State:
-    ticks = settings.step_s // TICK_S
     current, recent, at = state.current.copy(), state.recent.copy(), state.at
     missing = np.isnan(need)
     gaps: NDArray[np.bool_] = missing.max(axis=1)
-    goals = np.minimum(np.maximum(np.ceil(need), settings.minimum), settings.ceiling)
+    goals = np.minimum(np.maximum(np.ceil(need), settings.floor), settings.ceiling)
     share, surge, wanted = np.empty_like(current), np.empty_like(current), np.empty_like(current)
     outside = np.empty(len(current), dtype=bool)
     for t, row in enumerate(need):
@@ -128,7 +132,7 @@ def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int
         np.greater(wanted, surge, out=outside)
         if outside.any():
             limited = np.flatnonzero(outside)
-            wanted[limited] = _grow(current[limited], row[limited], settings, ticks)
+            wanted[limited] = _grow(current[limited], row[limited], goals[t][limited], settings)
         if gaps[t]:
             np.copyto(wanted, current, where=missing[t])
         current, wanted = wanted, current
@@ -137,15 +141,15 @@ def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int
     return replace(state, current=current, recent=recent, at=at, seen=state.seen + len(need))
 
 
-def _grow(current: Floats, need: Floats, settings: Settings, ticks: int) -> Floats:
-    """Where growth is limited, tick by tick until the size is within the tolerance."""
-    goal = np.clip(np.ceil(need), settings.minimum, settings.ceiling)
-    for _ in range(ticks):
-        step = np.minimum(goal, np.maximum(current + SURGE_PODS, 2 * current))
-        step = np.where(np.abs(1.0 - need / current) > settings.tolerance, np.maximum(step, current), current)
-        if np.array_equal(step, current):
+def _grow(current: Floats, need: Floats, goal: Floats, settings: Settings) -> Floats:
+    """Where growth is limited, tick by tick through one step or until the size is within the tolerance."""
+    for _ in range(settings.step_s // TICK_S):
+        surge = np.maximum(current + SURGE_PODS, 2 * current)
+        outside = np.abs(1.0 - need / current) > settings.tolerance
+        size = np.where(outside, np.maximum(np.minimum(goal, surge), current), current)
+        if np.array_equal(size, current):
             break
-        current = step
+        current = size
     return current
 
 
@@ -153,7 +157,7 @@ def _by_tick(need: Floats, settings: Settings, state: State, out: NDArray[np.int
     current, recent, at = state.current, state.recent.copy(), state.at
     for t, row in enumerate(need):
         first, last = (state.seen + t) * settings.step_s, (state.seen + t + 1) * settings.step_s
-        goal = np.minimum(np.maximum(np.ceil(row), settings.minimum), settings.ceiling)
+        goal = np.minimum(np.maximum(np.ceil(row), settings.floor), settings.ceiling)
         missing = np.isnan(row)
         for _ in range(last // TICK_S - first // TICK_S):
             outside = np.abs(1.0 - row / current) > settings.tolerance

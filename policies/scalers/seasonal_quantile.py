@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 KNOB = "headroom"
 KNOBS = tuple(float(x) for x in np.geomspace(0.4, 4.0, 64))
-STEERED = True
 LOOKBACK_S = 0
 
 
@@ -45,20 +44,31 @@ class State:
     last: Floats
 
 
+def steer(violation: float) -> dict[str, float]:
+    """The settings that a violation asked for (a fraction) implies."""
+    return {"level": 1.0 - violation}
+
+
+def begin(current: Floats, settings: Settings) -> State:
+    """A state that has seen nothing; the units float64 [series] that run do not matter to it."""
+    del settings
+    return State(last=np.full(len(current), np.nan))
+
+
 def targets(
     demand: Floats, ahead: Floats | None, settings: Settings, state: State | None
 ) -> tuple[NDArray[np.int64], State]:
     """Units at each step, int64 [series, steps]. ValueError where `ahead` has no levels to choose from."""
     series, steps = demand.shape
-    last = np.full(series, np.nan) if state is None else state.last
-    seen = np.concatenate([last[:, None], demand], axis=1)
+    state = state or begin(np.zeros(series), settings)
+    seen = np.concatenate([state.last[:, None], demand], axis=1)
     newest = np.maximum.accumulate(np.where(np.isnan(seen), -1, np.arange(steps + 1)), axis=1)
     filled = np.take_along_axis(seen, np.maximum(newest, 0), axis=1)
     need = np.nan_to_num(filled[:, :steps], nan=0.0)
     if ahead is not None:
         peak = _peak(ahead, settings) * np.reshape(settings.headroom, (-1, 1))
         need = np.fmax(need, peak)
-    wanted = np.minimum(np.maximum(np.ceil(need), settings.minimum), settings.ceiling)
+    wanted = np.minimum(np.maximum(np.ceil(need), settings.floor[:, None]), settings.ceiling[:, None])
     return wanted.astype(np.int64), State(last=filled[:, -1].copy())
 
 

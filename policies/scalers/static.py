@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 KNOB = "target"
 KNOBS = tuple(float(x) for x in np.geomspace(0.1, 4.0, 64))
-STEERED = False
 LOOKBACK_S = None
 
 
@@ -38,20 +37,32 @@ class State:
     last: NDArray[np.float64]
 
 
+def steer(violation: float) -> dict[str, float]:
+    """Nothing: this scaler has no budget of violations."""
+    del violation
+    return {}
+
+
+def begin(current: NDArray[np.float64], settings: Settings) -> State:
+    """A state that has seen nothing; the units float64 [series] that run do not matter to it."""
+    del settings
+    return State(peak=np.zeros(len(current)), seen=0, last=np.full(len(current), np.nan))
+
+
 def targets(
     demand: NDArray[np.float64], ahead: NDArray[np.float64] | None, settings: Settings, state: State | None
 ) -> tuple[NDArray[np.int64], State]:
     """Units at each step, int64 [series, steps]; `ahead` is not used."""
     del ahead
     series, steps = demand.shape
-    state = state or State(peak=np.zeros(series), seen=0, last=np.full(series, np.nan))
+    state = state or begin(np.zeros(series), settings)
     seen = np.concatenate([state.last[:, None], demand[:, :-1]], axis=1)
     position = np.arange(steps) + state.seen
     past_warmup = (position > settings.warmup_steps) if settings.warmup_steps else np.zeros(steps, dtype=bool)
     learnt = np.where(past_warmup[None, :] | np.isnan(seen), 0.0, seen)
     peak = np.maximum.accumulate(np.concatenate([state.peak[:, None], learnt], axis=1), axis=1)[:, 1:]
     wanted = np.ceil(peak / np.reshape(settings.target, (-1, 1)))
-    wanted = np.minimum(np.maximum(wanted, settings.minimum), settings.ceiling)
+    wanted = np.minimum(np.maximum(wanted, settings.floor[:, None]), settings.ceiling[:, None])
     return wanted.astype(np.int64), replace(
         state, peak=peak[:, -1].copy(), seen=state.seen + steps, last=demand[:, -1].copy()
     )

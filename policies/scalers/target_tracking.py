@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 KNOB = "target"
 KNOBS = tuple(float(x) for x in np.geomspace(0.05, 2.0, 64))
-STEERED = False
 LOOKBACK_S = 1800
 
 POINT_S = 60
@@ -58,6 +57,12 @@ class State:
     last: Floats
 
 
+def steer(violation: float) -> dict[str, float]:
+    """Nothing: this scaler has no budget of violations."""
+    del violation
+    return {}
+
+
 def begin(current: Floats, settings: Settings) -> State:
     """A state with units float64 [series] running and no point counted yet."""
     del settings
@@ -72,7 +77,7 @@ def targets(
     del ahead
     series, steps = demand.shape
     if state is None:
-        state = begin(np.full(series, float(settings.minimum)), settings)
+        state = begin(np.broadcast_to(settings.floor, (series,)).copy(), settings)
     need = np.empty((steps, series))
     need[0] = state.last
     need[1:] = demand.T[:-1]
@@ -102,7 +107,7 @@ def _step(
     out = high & (acts_at <= points)
     into = low & (acts_at <= points)
     size = np.where(out, np.maximum(current, np.minimum(np.ceil(need), settings.ceiling)), current)
-    size = np.where(into, np.minimum(current, np.maximum(np.floor(need) + 1, settings.minimum)), size)
+    size = np.where(into, np.minimum(current, np.maximum(np.floor(need) + 1, settings.floor)), size)
     after = points - acts_at  # points seen with the new size
     still_high, now_low = need > size, need < settings.low * size
     count_above = np.where(out & (after > 0) & ~still_high, 0.0, above + points)

@@ -1,0 +1,359 @@
+"""Propose, merge, guard: a snapshot, the outlook of each pool and a policy become a Plan.
+
+Pure arithmetic on values: the same inputs give the same plan whatever their order. Pools that are sized
+alike are sized together, in one call of their scaler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forecasts.types import Series
+from policies import scalers
+from policies.guards import Ledger, Wish, judge
+from policies.model import CapacityType, Gap, Offering, Pool, Snapshot, digest
+from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
+from policies.policy import Policy, PoolPolicy
+from policies.sizing import confidence, with_zone_spare
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+NO_METRIC = "no metric of this pool could be read"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outlook:
+    """One pool's demand, past and to come, in units.
+
+    `demand` ends at the plan's moment (NaN where nothing was seen). `ahead` float64 [horizon, level] are
+    quantiles for the steps from then on, None without a forecast. `refusal` says in one line why the
+    metrics are not sound, "" where they are. `model` and `notes` name the forecaster and what it replaced.
+    """
+
+    pool_id: str
+    demand: Series
+    ahead: NDArray[np.float64] | None = None
+    levels: tuple[float, ...] = ()
+    model: str = ""
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def live(self) -> float:
+        """The newest demand in units, NaN where it was not seen."""
+        return float(self.demand.y[-1]) if len(self.demand.y) else math.nan
+
+    @cached_property
+    def peaks(self) -> list[float]:
+        """The largest of each level's quantiles over the horizon; empty without a forecast."""
+        return [] if self.ahead is None else np.fmax.reduce(self.ahead, axis=0).tolist()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Proposal:
+    """The size one proposer wants for a pool, what the newest demand needs, and why."""
+
+    pool: Pool
+    outlook: Outlook
+    wanted: int
+    need: int
+    reason: Reason
+    because: tuple[Fact, ...]
+
+
+def plan(
+    snapshot: Snapshot,
+    outlooks: Mapping[str, Outlook],
+    policy: Policy,
+    *,
+    changes: Sequence[Change] = (),
+    only: ActionKind | None = None,
+) -> Plan:
+    """The plan for `snapshot.taken_at`. `changes` are those really made; `only` keeps one kind of action."""
+    proposals = merge(propose(snapshot, outlooks, policy))
+    actions, held = guard(proposals, policy, changes=changes, now=snapshot.taken_at)
+    if only is not None:
+        actions = [action for action in actions if action.kind is only]
+        held = [entry for entry in held if entry.action.kind is only]
+    gaps = snapshot.gaps + tuple(_unsized(snapshot, outlooks))
+    return Plan(
+        made_at=snapshot.taken_at,
+        expires_at=snapshot.taken_at + timedelta(seconds=policy.plan_ttl_s),
+        snapshot_digest=snapshot.digest,
+        policy_digest=digest(policy),
+        forecasts_digest=_forecasts_digest(outlooks),
+        actions=tuple(actions),
+        held=tuple(held),
+        gaps=gaps,
+        complete=not gaps,
+    )
+
+
+def _unsized(snapshot: Snapshot, outlooks: Mapping[str, Outlook]) -> Iterable[Gap]:
+    """Pools whose metrics are absent or not sound, by id."""
+    for pool in sorted(snapshot.pools, key=lambda pool: pool.id):
+        outlook = outlooks.get(pool.id)
+        if outlook is None:
+            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=NO_METRIC)
+        elif outlook.refusal:
+            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=outlook.refusal)
+
+
+def _forecasts_digest(outlooks: Mapping[str, Outlook]) -> str:
+    running = hashlib.sha256()
+    for name in sorted(outlooks):
+        outlook = outlooks[name]
+        running.update(f"{name}|{outlook.model}|{outlook.levels}".encode())
+        if outlook.ahead is not None:
+            running.update(np.ascontiguousarray(outlook.ahead, dtype="<f8").tobytes())
+    return running.hexdigest()[:16]
+
+
+def propose(snapshot: Snapshot, outlooks: Mapping[str, Outlook], policy: Policy) -> list[Proposal]:
+    """What each pool's scaler wants: never below what the newest demand needs.
+
+    A pool without an outlook keeps its size, brought within its bounds.
+    """
+    groups: dict[Any, list[Pool]] = {}
+    proposals = []
+    for pool in snapshot.pools:
+        if pool.id in outlooks:
+            groups.setdefault(_likeness(pool, outlooks[pool.id], policy.of(pool.id)), []).append(pool)
+        else:
+            proposals.append(_proposal(pool, pool.desired, _unseen(pool.id, snapshot.taken_at), policy))
+    for pools in groups.values():
+        proposals += _propose_alike(pools, outlooks, policy, snapshot.taken_at)
+    return proposals
+
+
+def _unseen(pool_id: str, now: datetime) -> Outlook:
+    nothing = Series(unique_id=pool_id, start=now, step_s=60, y=np.empty(0))
+    return Outlook(pool_id=pool_id, demand=nothing, refusal=NO_METRIC)
+
+
+def _likeness(pool: Pool, outlook: Outlook, rule: PoolPolicy) -> tuple[object, ...]:
+    shape = None if outlook.ahead is None else outlook.ahead.shape
+    settings = tuple(sorted(rule.settings.items()))
+    size = (outlook.demand.step_s, len(outlook.demand.y), pool.lead_time_s)
+    return (rule.scaler, settings, rule.violation, rule.survive_zone_loss, size, shape, outlook.levels)
+
+
+def _propose_alike(
+    pools: Sequence[Pool], outlooks: Mapping[str, Outlook], policy: Policy, now: datetime
+) -> list[Proposal]:
+    rule = policy.of(pools[0].id)
+    scaler = scalers.load(rule.scaler)
+    first = outlooks[pools[0].id]
+    step = first.demand.step_s
+    lookback = len(first.demand.y) if scaler.LOOKBACK_S is None else max(1, -(-scaler.LOOKBACK_S // step))
+    demand = np.stack([outlooks[pool.id].demand.y[-lookback:] for pool in pools])
+    settings = scalers.configure(
+        scaler,
+        scalers.PoolSettings(
+            start=now - timedelta(seconds=step * demand.shape[1]),
+            step_s=step,
+            lead_steps=max(1, -(-pools[0].lead_time_s // step)),
+            minimum=np.array([pool.minimum for pool in pools]),
+            levels=first.levels,
+        ),
+        rule.settings,
+        violation=rule.violation,
+    )
+    ahead = None if first.ahead is None else np.stack([_ahead(outlooks[pool.id]) for pool in pools])
+    running = np.array([float(max(pool.desired, 1)) for pool in pools])
+    wanted = scalers.decide(scaler, demand, ahead, settings, scaler.begin(running, settings)).tolist()
+    return [
+        _proposal(pool, size, outlooks[pool.id], policy) for pool, size in zip(pools, wanted, strict=True)
+    ]
+
+
+def _ahead(outlook: Outlook) -> NDArray[np.float64]:
+    return np.empty((0, 0)) if outlook.ahead is None else outlook.ahead
+
+
+def _proposal(pool: Pool, sized: int, outlook: Outlook, policy: Policy) -> Proposal:
+    """The larger of the scaler's size and the live need, with room for a lost zone."""
+    rule = policy.of(pool.id)
+    live = outlook.live
+    floor = 0 if math.isnan(live) else math.ceil(live)
+    need = max(sized, floor)
+    wanted = with_zone_spare(need, len(pool.ready)) if rule.survive_zone_loss else need
+    facts = [Fact(name="demand now", value=live, unit="units")] if not math.isnan(live) else []
+    if outlook.ahead is not None:
+        facts.append(
+            Fact(
+                name=f"{outlook.levels[-1]:.4g} quantile of demand over the lead time",
+                value=outlook.peaks[-1],
+                unit="units",
+                source=outlook.model,
+                window=f"{pool.lead_time_s} s",
+            )
+        )
+    facts.append(Fact(name="scaler", value=rule.scaler))
+    facts += [Fact(name="forecast", value=note) for note in outlook.notes]
+    if wanted != need:
+        facts.append(Fact(name="spare for the loss of a zone", value=wanted - need, unit="units"))
+    return Proposal(
+        pool=pool,
+        outlook=outlook,
+        wanted=wanted,
+        need=floor,
+        reason=_reason(pool, wanted, floor),
+        because=tuple(facts),
+    )
+
+
+def _reason(pool: Pool, wanted: int, floor: int) -> Reason:
+    if pool.desired < pool.minimum:
+        return Reason.BELOW_MINIMUM
+    if pool.desired > pool.maximum:
+        return Reason.ABOVE_MAXIMUM
+    if wanted < pool.desired:
+        return Reason.DEMAND_LOW
+    return Reason.LIVE_DEMAND if floor >= wanted else Reason.FORECAST_PEAK
+
+
+def merge(proposals: Iterable[Proposal]) -> list[Proposal]:
+    """One proposal a pool, the largest; in the order of pool ids."""
+    best: dict[str, Proposal] = {}
+    for proposal in proposals:
+        other = best.get(proposal.pool.id)
+        if other is None or proposal.wanted > other.wanted:
+            best[proposal.pool.id] = proposal
+    return [best[name] for name in sorted(best)]
+
+
+def guard(
+    proposals: Sequence[Proposal], policy: Policy, *, changes: Sequence[Change], now: datetime
+) -> tuple[list[Action], list[Held]]:
+    """Actions that pass, growth first, and what is held; shared budgets go to the largest saving first."""
+    ledger = Ledger([proposal.pool for proposal in proposals], changes, now)
+    expires_at = now + timedelta(seconds=policy.plan_ttl_s)
+    actions: list[Action] = []
+    held: list[Held] = []
+    for proposal in sorted(proposals, key=_precedence):
+        pool = proposal.pool
+        wanted = max(proposal.wanted, pool.minimum)
+        goal = min(wanted, pool.maximum)
+        size = pool.desired
+        if goal != pool.desired:
+            wish = Wish(pool=pool, wanted=goal, need=proposal.need, refusal=proposal.outlook.refusal)
+            verdict = judge(wish, policy=policy, ledger=ledger, now=now)
+            size = verdict.size
+            if verdict.guard is not None:
+                rest = _action(proposal, size, goal, (now, expires_at))
+                held.append(Held(action=rest, guard=verdict.guard, until=verdict.until, why=verdict.why))
+        if size != pool.desired:
+            actions.append(_action(proposal, pool.desired, size, (now, expires_at)))
+            ledger.spend(Change(target=pool.id, at=now, before=pool.desired, after=size))
+        if wanted > goal:
+            rest = _action(proposal, goal, wanted, (now, expires_at))
+            held.append(Held(action=rest, guard=Guard.MAXIMUM, why=f"the maximum is {pool.maximum}"))
+    return actions, held
+
+
+def _precedence(proposal: Proposal) -> tuple[bool, float, str]:
+    pool = proposal.pool
+    shrinks = proposal.wanted < pool.desired
+    price = unit_usd(pool)
+    saving = (pool.desired - proposal.wanted) * (price.mid if price else 0.0)
+    return (shrinks, -saving if shrinks else 0.0, pool.id)
+
+
+def unit_usd(pool: Pool) -> UsdRange | None:
+    """USD an hour of one unit; mid is the cheapest on-demand offering, else the cheapest. None if unknown."""
+    return _unit_usd(pool.offerings)
+
+
+@lru_cache(maxsize=4096)
+def _unit_usd(offerings: tuple[Offering, ...]) -> UsdRange | None:
+    prices = [offering.hourly_usd for offering in offerings]
+    if not prices:
+        return None
+    listed = [o.hourly_usd for o in offerings if o.capacity_type is CapacityType.ON_DEMAND]
+    return UsdRange(min(prices), min(listed or prices), max(prices))
+
+
+def _action(proposal: Proposal, before: int, after: int, times: tuple[datetime, datetime]) -> Action:
+    pool, outlook, price = proposal.pool, proposal.outlook, unit_usd(proposal.pool)
+    delta = after - before
+    money = None
+    if price is not None:
+        money = UsdRange(delta * price.low, delta * price.mid, delta * price.high)
+        money = money if delta > 0 else UsdRange(money.high, money.mid, money.low)
+    sure = None if outlook.ahead is None else confidence(after, outlook.peaks, outlook.levels)
+    return Action(
+        kind=kind_of(before, after),
+        target=pool.id,
+        before=before,
+        after=after,
+        version=pool.version,
+        reason=proposal.reason,
+        because=proposal.because,
+        hourly_delta_usd=money,
+        billable=pool.billable,
+        confidence=sure,
+        disruption=max(0, -delta),
+        not_before=times[0],
+        expires_at=times[1],
+    )
+
+
+def undo(
+    actions: Sequence[Action],
+    snapshot: Snapshot,
+    outlooks: Mapping[str, Outlook],
+    policy: Policy,
+    *,
+    changes: Sequence[Change] = (),
+) -> Plan:
+    """The plan that takes `actions` back, last first, through the same guards but for the cool-down.
+
+    A target whose size is no longer what the action left is not touched, and named in a gap.
+    """
+    now = snapshot.taken_at
+    pools = {pool.id: pool for pool in snapshot.pools}
+    eager = {pool_id: _without_cool_down(policy.of(pool_id)) for pool_id in pools}
+    proposals: dict[str, Proposal] = {}
+    gaps = list(snapshot.gaps)
+    for action in reversed(actions):
+        pool = pools.get(action.target)
+        if pool is None or pool.desired != action.after or action.target in proposals:
+            seen = "it is gone" if pool is None else f"it is at {pool.desired}, not {action.after}"
+            gaps.append(Gap(source=action.target, code="MOVED", why=f"{action.id} is not undone: {seen}"))
+            continue
+        outlook = outlooks.get(pool.id) or _unseen(pool.id, now)
+        proposals[pool.id] = Proposal(
+            pool=pool,
+            outlook=outlook,
+            wanted=action.before,
+            need=0 if math.isnan(outlook.live) else math.ceil(outlook.live),
+            reason=Reason.UNDO,
+            because=(Fact(name="undoes", value=action.id),),
+        )
+    acts, held = guard(list(proposals.values()), replace(policy, pools=eager), changes=changes, now=now)
+    return Plan(
+        made_at=now,
+        expires_at=now + timedelta(seconds=policy.plan_ttl_s),
+        snapshot_digest=snapshot.digest,
+        policy_digest=digest(policy),
+        forecasts_digest=_forecasts_digest(outlooks),
+        actions=tuple(acts),
+        held=tuple(held),
+        gaps=tuple(gaps),
+        complete=not gaps,
+    )
+
+
+def _without_cool_down(rule: PoolPolicy) -> PoolPolicy:
+    return replace(rule, cool_down_in_s=0, cool_down_out_s=0)
