@@ -15,6 +15,7 @@ class Code(StrEnum):
     """Why a sample or a series was put right, dropped or refused. A closed list."""
 
     EMPTY = "empty"
+    UNREADABLE = "unreadable"
     NOT_FINITE = "not-finite"
     NEGATIVE = "negative"
     OUT_OF_RANGE = "out-of-range"

@@ -1,0 +1,96 @@
+"""Stamps of files to microseconds since 1970 UTC: ISO 8601, or epoch seconds that name a plausible year."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+
+from autoscaler.errors import UsageError
+from forecasts.types import EARLIEST, LATEST
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND_US = 1_000_000
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
+LEAP = re.compile(r"(:\d\d):60(\.\d+)?")
+# 2026-03-01T12:00:00Z, the commonest form, is read by numpy all at once.
+PLAIN = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ")
+FINER = (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
+
+
+def zone(name: str | None) -> tzinfo | None:
+    """A time zone by its IANA name; UsageError, with the nearest, where there is none."""
+    if name is None:
+        return None
+    if name.upper() in {"UTC", "Z"}:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        near = difflib.get_close_matches(name, available_timezones(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "give an IANA name such as Europe/Berlin or UTC"
+        raise UsageError(f"there is no time zone {name!r}; {hint}") from error
+
+
+def parse(texts: Sequence[str], local: tzinfo | None) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """Microseconds since 1970 UTC [texts], and why some could not be read, by index (their stamp is 0).
+
+    A stamp without Z or offset is one of `local`; None: it is refused. A leap second is the second
+    after it. Years are left to the gate.
+    """
+    if set(map(len, texts)) == {20} and all(text[19] == "Z" and text[10] == "T" for text in texts):
+        try:
+            wide = np.array(texts).astype("U19").astype("datetime64[us]").astype(np.int64)
+        except ValueError:
+            pass  # some stamp is odd (a leap second, the 30th of February): each is looked at below
+        else:
+            return wide, {}
+    stamps = np.zeros(len(texts), dtype=np.int64)
+    bad: dict[int, str] = {}
+    for index, text in enumerate(texts):
+        read = _read(text.strip(), local)
+        if isinstance(read, str):
+            bad[index] = read
+        else:
+            stamps[index] = read
+    return stamps, bad
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970 UTC."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _read(text: str, local: tzinfo | None) -> int | str:
+    """One stamp, or why it cannot be read."""
+    if NUMBER.fullmatch(text):
+        return _epoch(float(text))
+    plain = LEAP.sub(r"\1:59", text)
+    try:
+        moment = datetime.fromisoformat(plain)
+    except ValueError:
+        return f"{text[:40]!r} is no stamp; write ISO 8601 such as 2026-03-01T12:00:00Z"
+    if moment.tzinfo is None:
+        if local is None:
+            return f"the stamp {text!r} has no time zone; write a Z or an offset, or give --timezone UTC"
+        moment = moment.replace(tzinfo=local)
+    return microseconds(moment) + (SECOND_US if plain != text else 0)
+
+
+def _epoch(seconds: float) -> int | str:
+    """Epoch seconds of a year that can be meant, or what else the number may be."""
+    low, high = EARLIEST.timestamp(), LATEST.timestamp()
+    if low <= seconds < high:
+        return round(seconds * SECOND_US)
+    for unit, per_second in FINER:
+        if low <= seconds / per_second < high:
+            return f"the stamp {seconds:.0f} is in {unit}, it seems; write seconds or ISO 8601"
+    return f"the stamp {seconds:g} lies outside {EARLIEST.year}-{LATEST.year - 1}; write ISO 8601"
