@@ -1,0 +1,249 @@
+"""The embedded fake cloud: strict and stateful, in a SQLite file of its own.
+
+Units that are asked for boot for the pool's lead time before they serve; a shrink is immediate and takes
+booting units first. Sizes outside the bounds, versions that moved and keys used for another wish are refused,
+as a careful cloud would. The state survives reopening, and two openers of one file see each other.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from autoscaler.errors import Invalid, NotFound, Stale, Unreachable
+from autoscaler.ports import Clock
+from policies.model import CapacityType, Demand, Gap, Offering, Pool, PoolKind, canonical, iso
+
+CAPABILITIES = ("pools",)
+PERMISSIONS: tuple[str, ...] = ()  # there are no credentials: whoever may write the file may do everything
+
+SCHEMA_VERSION = 1
+BUSY_S = 5.0
+NO_ZONE = "local"  # where a pool without offerings has its units
+
+_SCHEMA = """
+CREATE TABLE pool (
+  id TEXT PRIMARY KEY, declared TEXT NOT NULL, desired INTEGER NOT NULL CHECK (desired >= 0),
+  revision INTEGER NOT NULL, last_scaled_at TEXT
+);
+CREATE TABLE batch (
+  pool_id TEXT NOT NULL REFERENCES pool, zone TEXT NOT NULL,
+  units INTEGER NOT NULL CHECK (units > 0), serves_at REAL NOT NULL
+);
+CREATE TABLE call (key TEXT PRIMARY KEY, pool_id TEXT NOT NULL, size INTEGER NOT NULL, answer TEXT NOT NULL);
+"""
+
+
+class Settings(Protocol):
+    """What the configuration says of this provider."""
+
+    @property
+    def path(self) -> str:
+        """The file with the cloud's state."""
+
+
+def connect(settings: Settings, clock: Clock) -> FakeCloud:
+    """The fake cloud of a file, made if it is not there."""
+    return FakeCloud(settings.path, clock)
+
+
+class FakeCloud:
+    """The `Pools` port over a SQLite file; `clock` says which units have finished booting."""
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        """Open or make the file; Invalid where it is not a fake cloud of this version."""
+        self._path = path
+        self._clock = clock
+        with self._transaction() as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if version == 0 and tables == 0:
+                for statement in _SCHEMA.split(";"):
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise Invalid(f"{path} is no fake cloud of version {SCHEMA_VERSION}; name another file")
+
+    def create(self, pool: Pool) -> Pool:
+        """Make a pool with `pool.desired` units that serve at once; idempotent.
+
+        A pool that is there keeps its size and its units; its bounds, offerings and the like become what is
+        said now, which moves its version only if they differ.
+        """
+        declared = canonical(replace(pool, desired=0, ready={}, version="", last_scaled_at=None))
+        with self._transaction() as database:
+            row = database.execute("SELECT declared FROM pool WHERE id = ?", (pool.id,)).fetchone()
+            if row is None:
+                _refuse_size(pool, pool.desired)
+                database.execute(
+                    "INSERT INTO pool VALUES (?, ?, ?, 1, NULL)", (pool.id, declared, pool.desired)
+                )
+                # They were there before any clock that may ask: an old trace has an old one.
+                _boot(database, pool, pool.desired, serves_at=0.0)
+            elif row[0] != declared:
+                database.execute(
+                    "UPDATE pool SET declared = ?, revision = revision + 1 WHERE id = ?", (declared, pool.id)
+                )
+            return self._read(database, pool.id)
+
+    def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
+        """Every pool, by id; this cloud hides nothing."""
+        with self._transaction("BEGIN") as database:
+            ids = [row[0] for row in database.execute("SELECT id FROM pool ORDER BY id")]
+            return tuple(self._read(database, pool_id) for pool_id in ids), ()
+
+    def read(self, pool_id: str) -> Pool:
+        """One pool as it is now; NotFound if there is none."""
+        with self._transaction("BEGIN") as database:
+            return self._read(database, pool_id)
+
+    def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
+        """Ask for `size` units, once for each `key`; see the port. Raises NotFound, Stale and Invalid."""
+        if not key:
+            raise Invalid(f"{pool_id}: a resize needs an idempotency key")
+        with self._transaction() as database:
+            answer = _remembered(database, pool_id, size, key)
+            if answer is not None:
+                return answer
+            pool = self._read(database, pool_id)
+            if version != pool.version:
+                raise Stale(f"{pool_id} is at version {pool.version}, not {version or 'none'}: read it again")
+            _refuse_size(pool, size)
+            if size != pool.desired:
+                self._change(database, pool, size)
+            after = self._read(database, pool_id)
+            database.execute("INSERT INTO call VALUES (?, ?, ?, ?)", (key, pool_id, size, canonical(after)))
+            return after
+
+    def _change(self, database: sqlite3.Connection, pool: Pool, size: int) -> None:
+        now = self._clock.now()
+        if size > pool.desired:
+            _boot(database, pool, size - pool.desired, serves_at=now.timestamp() + pool.lead_time_s)
+        else:
+            _remove(database, pool, pool.desired - size, now=now.timestamp())
+        database.execute(
+            "UPDATE pool SET desired = ?, revision = revision + 1, last_scaled_at = ? WHERE id = ?",
+            (size, iso(now), pool.id),
+        )
+
+    def _read(self, database: sqlite3.Connection, pool_id: str) -> Pool:
+        row = database.execute(
+            "SELECT declared, desired, revision, last_scaled_at FROM pool WHERE id = ?", (pool_id,)
+        ).fetchone()
+        if row is None:
+            raise NotFound(f"there is no pool {pool_id} in {self._path}")
+        declared, desired, revision, scaled = row
+        pool = _pool(json.loads(declared))
+        ready = dict.fromkeys(_zones(pool), 0)
+        serving = "SELECT zone, sum(units) FROM batch WHERE pool_id = ? AND serves_at <= ? GROUP BY zone"
+        ready.update(database.execute(serving, (pool_id, self._clock.now().timestamp())))
+        return replace(
+            pool,
+            desired=desired,
+            ready=ready,
+            version=str(revision),
+            last_scaled_at=None if scaled is None else datetime.fromisoformat(scaled),
+        )
+
+    @contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """A connection of its own, so that threads and processes may share a file; all or nothing."""
+        try:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)) as database:
+                database.execute("PRAGMA foreign_keys = ON")
+                database.execute(begin)
+                try:
+                    yield database
+                except BaseException:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
+                    raise
+                database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise Unreachable(f"the fake cloud {self._path} does not answer: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise Invalid(f"{self._path} is no fake cloud ({error}); name another file") from error
+
+
+def _refuse_size(pool: Pool, size: int) -> None:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise Invalid(f"{pool.id}: {size!r} is no number of units")
+    if not pool.minimum <= size <= pool.maximum:
+        raise Invalid(f"{pool.id}: {size} is outside {pool.minimum}..{pool.maximum}")
+
+
+def _remembered(database: sqlite3.Connection, pool_id: str, size: int, key: str) -> Pool | None:
+    row = database.execute("SELECT pool_id, size, answer FROM call WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    if (row[0], row[1]) != (pool_id, size):
+        raise Invalid(f"the key {key} was used for {row[1]} units of {row[0]}, not {size} of {pool_id}")
+    return _pool(json.loads(row[2]))
+
+
+def _zones(pool: Pool) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(offering.zone for offering in pool.offerings)) or (NO_ZONE,)
+
+
+def _held(database: sqlite3.Connection, pool: Pool) -> dict[str, int]:
+    """Units by zone, booting ones included; a zone no longer offered stays while it holds any."""
+    held = dict.fromkeys(_zones(pool), 0)
+    held.update(
+        database.execute("SELECT zone, sum(units) FROM batch WHERE pool_id = ? GROUP BY zone", (pool.id,))
+    )
+    return held
+
+
+def _boot(database: sqlite3.Connection, pool: Pool, count: int, *, serves_at: float) -> None:
+    """Put `count` new units where the fewest are."""
+    held = _held(database, pool)
+    zones = _zones(pool)
+    added = dict.fromkeys(zones, 0)
+    for _ in range(count):
+        emptiest = min(zones, key=lambda zone: held[zone] + added[zone])
+        added[emptiest] += 1
+    rows = [(pool.id, zone, units, serves_at) for zone, units in added.items() if units]
+    database.executemany("INSERT INTO batch VALUES (?, ?, ?, ?)", rows)
+
+
+def _remove(database: sqlite3.Connection, pool: Pool, count: int, *, now: float) -> None:
+    """Take booting units first, the youngest of them first; then serving ones, each from the fullest zone."""
+    rows = database.execute("SELECT rowid, zone, units, serves_at FROM batch WHERE pool_id = ?", (pool.id,))
+    batches = [list(row) for row in rows]
+    held = _held(database, pool)
+
+    def turn(batch: list[Any]) -> tuple[bool, float, int]:
+        booting = batch[3] > now
+        return (booting, batch[3] if booting else 0.0, held[batch[1]])
+
+    for _ in range(count):
+        batch = max((batch for batch in batches if batch[2]), key=turn)
+        batch[2] -= 1
+        held[batch[1]] -= 1
+    for row, _, units, _ in batches:
+        if units:
+            database.execute("UPDATE batch SET units = ? WHERE rowid = ?", (units, row))
+        else:
+            database.execute("DELETE FROM batch WHERE rowid = ?", (row,))
+
+
+def _pool(raw: Mapping[str, Any]) -> Pool:
+    """Read what `canonical` wrote of a pool."""
+    scaled = raw["last_scaled_at"]
+    return Pool(
+        **{
+            **raw,
+            "kind": PoolKind(raw["kind"]),
+            "demands": tuple(Demand(**demand) for demand in raw["demands"]),
+            "offerings": tuple(
+                Offering(**{**offering, "capacity_type": CapacityType(offering["capacity_type"])})
+                for offering in raw["offerings"]
+            ),
+            "last_scaled_at": None if scaled is None else datetime.fromisoformat(scaled),
+        }
+    )
