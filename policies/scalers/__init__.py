@@ -10,10 +10,10 @@
   every module here);
 - `state` is what an earlier call left behind, None to begin: two calls on two halves equal one on the whole.
 
-A module has `Settings` (frozen; every field documented), `KNOB` and `KNOBS` (what `--tune` turns),
-`steer(violation)` (the settings that a violation asked
-for implies; none where the scaler has no budget) and `LOOKBACK_S` (how much of the past a live call needs;
-None: all there is).
+A module has `Settings` (frozen; every field documented), `AHEAD` (True where it wants forecasts, at its
+setting `level`), `KNOB` and `KNOBS` (what `--tune` turns), `steer(violation)` (the settings that a violation
+asked for implies; none where the scaler has no budget) and `LOOKBACK_S` (how much of the past a live call
+needs; None: all there is).
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Scaler(Protocol):
     """A module of this folder."""
 
     Settings: type[PoolSettings]
+    AHEAD: bool
     KNOB: str
     KNOBS: tuple[float, ...]
     LOOKBACK_S: int | None

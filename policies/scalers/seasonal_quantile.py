@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+AHEAD = True
 KNOB = "headroom"
 KNOBS = tuple(float(x) for x in np.geomspace(0.4, 4.0, 64))
 LOOKBACK_S = 0

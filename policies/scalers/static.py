@@ -16,6 +16,7 @@ from policies.scalers import PoolSettings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+AHEAD = False
 KNOB = "target"
 KNOBS = tuple(float(x) for x in np.geomspace(0.1, 4.0, 64))
 LOOKBACK_S = None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+AHEAD = False
 KNOB = "target"
 KNOBS = tuple(float(x) for x in np.geomspace(0.05, 2.0, 64))
 LOOKBACK_S = 1800

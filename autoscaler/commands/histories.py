@@ -1,0 +1,31 @@
+"""Histories that a command was given as files: read strictly, chosen by id."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from autoscaler.clock import SystemClock
+from autoscaler.commands.flags import warn
+from autoscaler.errors import DataError
+
+if TYPE_CHECKING:
+    from forecasts.types import Series
+
+
+def read(files: Sequence[str], *, wanted: Sequence[str], timezone: str | None) -> tuple[Series, ...]:
+    """The series of the files, in the order of their ids; a bad sample ends the command with DataError."""
+    from autoscaler.metrics.files import read_files  # noqa: PLC0415 - pandas only where a history is read
+    from forecasts.limits import Limits  # noqa: PLC0415
+
+    gated = read_files(files, timezone=timezone, strict=True, limits=Limits(latest=SystemClock().now()))
+    for notice in (*gated.notices, *gated.refused.values()):
+        warn(notice.message)
+    known = {series.unique_id: series for series in gated.series}
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+            raise DataError(f"{', '.join(files)}: no series {name!r}; {hint}")
+    return tuple(known[name] for name in wanted) if wanted else gated.series
