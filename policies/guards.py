@@ -127,7 +127,7 @@ def budgets(wish: Wish, limits: Sequence[Budget], ledger: Ledger, now: datetime)
         left, until = ledger.left(budget, pool, now)
         if left < pool.desired - best.size:
             why = (
-                f"at most {max(budget.step.units, 1)} or {budget.step.share:.0%} of a {budget.scope}'s units "
+                f"at most {budget.step.units} or {budget.step.share:.0%} of a {budget.scope}'s units "
                 f"go in {format_duration(budget.window_s)}"
             )
             best = Verdict(pool.desired - left, Guard.CHANGE_BUDGET, until, why)

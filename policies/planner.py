@@ -22,13 +22,15 @@ from policies.guards import Ledger, Wish, judge
 from policies.model import CapacityType, Gap, Offering, Pool, Snapshot, digest
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
 from policies.policy import Policy, PoolPolicy
-from policies.sizing import confidence, with_zone_spare
+from policies.sizing import confidence, with_zone_spare, without_zone_spare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+LIVE_STEPS = 3  # a metric may be so many steps late and still be live
 NO_METRIC = "no metric of this pool could be read"
+NOT_LIVE = "the newest demand was not seen"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,13 +52,22 @@ class Outlook:
 
     @property
     def live(self) -> float:
-        """The newest demand in units, NaN where it was not seen."""
-        return float(self.demand.y[-1]) if len(self.demand.y) else math.nan
+        """The newest demand in units of the last LIVE_STEPS steps, NaN where none was seen."""
+        newest = self.demand.y[-LIVE_STEPS:]
+        seen = newest[~np.isnan(newest)]
+        return float(seen[-1]) if len(seen) else math.nan
+
+    @property
+    def doubt(self) -> str:
+        """Why this demand may not shrink a pool, "" where nothing stands against it."""
+        return self.refusal or (NOT_LIVE if math.isnan(self.live) else "")
 
     @cached_property
     def peaks(self) -> list[float]:
         """The largest of each level's quantiles over the horizon; empty without a forecast."""
-        return [] if self.ahead is None else np.fmax.reduce(self.ahead, axis=0).tolist()
+        if self.ahead is None or not len(self.ahead):
+            return []
+        return np.fmax.reduce(self.ahead, axis=0).tolist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,8 +116,8 @@ def _unsized(snapshot: Snapshot, outlooks: Mapping[str, Outlook]) -> Iterable[Ga
         outlook = outlooks.get(pool.id)
         if outlook is None:
             yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=NO_METRIC)
-        elif outlook.refusal:
-            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=outlook.refusal)
+        elif outlook.doubt:
+            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=outlook.doubt)
 
 
 def _forecasts_digest(outlooks: Mapping[str, Outlook]) -> str:
@@ -130,7 +141,8 @@ def propose(snapshot: Snapshot, outlooks: Mapping[str, Outlook], policy: Policy)
         if pool.id in outlooks:
             groups.setdefault(_likeness(pool, outlooks[pool.id], policy.of(pool.id)), []).append(pool)
         else:
-            proposals.append(_proposal(pool, pool.desired, _unseen(pool.id, snapshot.taken_at), policy))
+            size = _serving(pool, policy.of(pool.id))
+            proposals.append(_proposal(pool, size, _unseen(pool.id, snapshot.taken_at), policy))
     for pools in groups.values():
         proposals += _propose_alike(pools, outlooks, policy, snapshot.taken_at)
     return proposals
@@ -170,11 +182,16 @@ def _propose_alike(
         violation=rule.violation,
     )
     ahead = None if first.ahead is None else np.stack([_ahead(outlooks[pool.id]) for pool in pools])
-    running = np.array([float(max(pool.desired, 1)) for pool in pools])
+    running = np.array([float(max(_serving(pool, rule), 1)) for pool in pools])
     wanted = scalers.decide(scaler, demand, ahead, settings, scaler.begin(running, settings)).tolist()
     return [
         _proposal(pool, size, outlooks[pool.id], policy) for pool, size in zip(pools, wanted, strict=True)
     ]
+
+
+def _serving(pool: Pool, rule: PoolPolicy) -> int:
+    """The pool's size without the spare for the loss of a zone: what its scaler compares with demand."""
+    return without_zone_spare(pool.desired, len(pool.ready)) if rule.survive_zone_loss else pool.desired
 
 
 def _ahead(outlook: Outlook) -> NDArray[np.float64]:
@@ -187,9 +204,12 @@ def _proposal(pool: Pool, sized: int, outlook: Outlook, policy: Policy) -> Propo
     live = outlook.live
     floor = 0 if math.isnan(live) else math.ceil(live)
     need = max(sized, floor)
-    wanted = with_zone_spare(need, len(pool.ready)) if rule.survive_zone_loss else need
+    wanted = need
+    if rule.survive_zone_loss:
+        same = need == _serving(pool, rule)  # 16 units in 3 zones serve 10, as 15 do: then 16 stay
+        wanted = pool.desired if same else with_zone_spare(need, len(pool.ready))
     facts = [Fact(name="demand now", value=live, unit="units")] if not math.isnan(live) else []
-    if outlook.ahead is not None:
+    if outlook.peaks and not math.isnan(outlook.peaks[-1]):
         facts.append(
             Fact(
                 name=f"{outlook.levels[-1]:.4g} quantile of demand over the lead time",
@@ -247,7 +267,7 @@ def guard(
         goal = min(wanted, pool.maximum)
         size = pool.desired
         if goal != pool.desired:
-            wish = Wish(pool=pool, wanted=goal, need=proposal.need, refusal=proposal.outlook.refusal)
+            wish = Wish(pool=pool, wanted=goal, need=proposal.need, refusal=proposal.outlook.doubt)
             verdict = judge(wish, policy=policy, ledger=ledger, now=now)
             size = verdict.size
             if verdict.guard is not None:
@@ -264,9 +284,10 @@ def guard(
 
 def _precedence(proposal: Proposal) -> tuple[bool, float, str]:
     pool = proposal.pool
-    shrinks = proposal.wanted < pool.desired
+    goal = min(max(proposal.wanted, pool.minimum), pool.maximum)
+    shrinks = goal < pool.desired
     price = unit_usd(pool)
-    saving = (pool.desired - proposal.wanted) * (price.mid if price else 0.0)
+    saving = (pool.desired - goal) * (price.mid if price else 0.0)
     return (shrinks, -saving if shrinks else 0.0, pool.id)
 
 
@@ -291,7 +312,7 @@ def _action(proposal: Proposal, before: int, after: int, times: tuple[datetime, 
     if price is not None:
         money = UsdRange(delta * price.low, delta * price.mid, delta * price.high)
         money = money if delta > 0 else UsdRange(money.high, money.mid, money.low)
-    sure = None if outlook.ahead is None else confidence(after, outlook.peaks, outlook.levels)
+    sure = confidence(after, outlook.peaks, outlook.levels) if outlook.peaks else None
     return Action(
         kind=kind_of(before, after),
         target=pool.id,

@@ -81,7 +81,7 @@ def obey(wanted: Ints, plant: Plant) -> Ints:
     """Targets as the plant accepts them, int64 [series, steps]: delay, step limits, cool-down."""
     if plant.bare:
         return wanted
-    delay = plant.scale_in_delay_s // plant.step_s
+    delay = -(-plant.scale_in_delay_s // plant.step_s)
     goal = _trailing(wanted, delay, np.maximum) if delay else wanted
     quiet = -(-plant.cool_down_in_s // plant.step_s)
     out = np.empty_like(goal)

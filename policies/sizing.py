@@ -94,7 +94,12 @@ def quantiles_by_step(
 
 def with_zone_spare(units: int, zones: int) -> int:
     """Units such that losing one of `zones` equal zones leaves `units`; one zone cannot be spared."""
-    return units if zones < 2 else math.ceil(units * zones / (zones - 1))
+    return units if zones < 2 else -(-units * zones // (zones - 1))
+
+
+def without_zone_spare(units: int, zones: int) -> int:
+    """The most units whose `with_zone_spare` is within `units`: what serves when a zone is lost."""
+    return units if zones < 2 else units * (zones - 1) // zones
 
 
 def confidence(units: int, peaks: Sequence[float], levels: Sequence[float]) -> float:

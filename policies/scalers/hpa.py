@@ -1,9 +1,9 @@
 """The Kubernetes Horizontal Pod Autoscaler (v2, default behaviour), evaluated every 15 s.
 
-- desired = ceil(current x metric / target), no change while |1 - metric/target| <= 0.1;
+- desired = ceil(current x metric / target), no change while 0.9 <= metric/target <= 1.1;
 - scale-in takes the largest recommendation of the last 300 s (stabilization window);
 - in each 15 s it adds at most max(4 pods, 100 %) and removes at most 100 %;
-- clamped to [minimum, maximum];
+- clamped to [minimum, maximum], and never below one pod: at none it would be switched off;
 - without a metric there is no recommendation and no change.
 
 Source: kubernetes/kubernetes, pkg/controller/podautoscaler (replica_calculator.go, horizontal.go) and
@@ -52,6 +52,19 @@ class Settings(PoolSettings):
     stabilization_s: int = 300
 
     @property
+    def least(self) -> Floats:
+        """The minimum, at least one pod, as float64 [1 or series]."""
+        return np.maximum(self.floor, 1.0)
+
+    @property
+    def within(self) -> tuple[float, float]:
+        """The ratios of metric to target that change nothing, both ends included.
+
+        Bounds of the ratio and not of |1 - ratio|: that of 11 units on 10 pods is 0.10000000000000009.
+        """
+        return 1.0 - self.tolerance, 1.0 + self.tolerance
+
+    @property
     def window_ticks(self) -> int:
         """Evaluations that the stabilization window holds, the present one included."""
         return max(1, -(-self.stabilization_s // TICK_S))
@@ -97,7 +110,7 @@ def targets(
     del ahead
     series, steps = demand.shape
     if state is None:
-        state = begin(np.broadcast_to(settings.floor, (series,)).copy(), settings)
+        state = begin(np.broadcast_to(settings.least, (series,)).copy(), settings)
     out = np.empty((steps, series), dtype=np.int64)
     run = _by_step if settings.whole_steps else _by_tick
     target = np.broadcast_to(np.asarray(settings.target, dtype=np.float64), (series,))
@@ -112,14 +125,15 @@ def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int
     current, recent, at = state.current.copy(), state.recent.copy(), state.at
     missing = np.isnan(need)
     gaps: NDArray[np.bool_] = missing.max(axis=1)
-    goals = np.minimum(np.maximum(np.ceil(need), settings.floor), settings.ceiling)
+    goals = np.minimum(np.maximum(np.ceil(need), settings.least), settings.ceiling)
     share, surge, wanted = np.empty_like(current), np.empty_like(current), np.empty_like(current)
-    outside = np.empty(len(current), dtype=bool)
+    outside, above = np.empty(len(current), dtype=bool), np.empty(len(current), dtype=bool)
+    least, most = settings.within
     for t, row in enumerate(need):
         np.divide(row, current, out=share)
-        np.subtract(1.0, share, out=share)
-        np.abs(share, out=share)
-        np.greater(share, settings.tolerance, out=outside)
+        np.less(share, least, out=outside)
+        np.greater(share, most, out=above)
+        np.logical_or(outside, above, out=outside)
         recommended = recent[at]
         recommended[...] = current
         np.copyto(recommended, goals[t], where=outside)
@@ -142,11 +156,16 @@ def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int
     return replace(state, current=current, recent=recent, at=at, seen=state.seen + len(need))
 
 
+def _outside(share: Floats, settings: Settings) -> NDArray[np.bool_]:
+    least, most = settings.within
+    return (share < least) | (share > most)
+
+
 def _grow(current: Floats, need: Floats, goal: Floats, settings: Settings) -> Floats:
     """Where growth is limited, tick by tick through one step or until the size is within the tolerance."""
     for _ in range(settings.step_s // TICK_S):
         surge = np.maximum(current + SURGE_PODS, 2 * current)
-        outside = np.abs(1.0 - need / current) > settings.tolerance
+        outside = _outside(need / current, settings)
         size = np.where(outside, np.maximum(np.minimum(goal, surge), current), current)
         if np.array_equal(size, current):
             break
@@ -158,10 +177,10 @@ def _by_tick(need: Floats, settings: Settings, state: State, out: NDArray[np.int
     current, recent, at = state.current, state.recent.copy(), state.at
     for t, row in enumerate(need):
         first, last = (state.seen + t) * settings.step_s, (state.seen + t + 1) * settings.step_s
-        goal = np.minimum(np.maximum(np.ceil(row), settings.floor), settings.ceiling)
+        goal = np.minimum(np.maximum(np.ceil(row), settings.least), settings.ceiling)
         missing = np.isnan(row)
         for _ in range(last // TICK_S - first // TICK_S):
-            outside = np.abs(1.0 - row / current) > settings.tolerance
+            outside = _outside(row / current, settings)
             recommended = np.where(missing, NONE, np.where(outside, goal, current))
             recent[at] = recommended
             at = (at + 1) % len(recent)
