@@ -42,10 +42,15 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def load(name: str) -> Model:
-    """Import a model by its name; BadInput, with the nearest name, where there is none."""
+def check(name: str) -> None:
+    """BadInput, with the nearest name, where there is no such model; nothing is imported."""
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"
         raise BadInput(f"there is no forecast model {name!r}; {hint}")
+
+
+def load(name: str) -> Model:
+    """Import a model by its name; BadInput, with the nearest name, where there is none."""
+    check(name)
     return cast("Model", importlib.import_module(f"{__name__}.{name}"))

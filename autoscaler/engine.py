@@ -1,0 +1,140 @@
+"""Forecasts for many series: each isolated, under a time budget, behind the gate, with its fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoscaler.fitting import Task, fit
+from forecasts.fallback import SEASONAL_NAIVE, settle
+from forecasts.frame import hourly
+from forecasts.models import check
+from forecasts.types import DAY_S, HOUR_S, WEEK_S, BadInput, Forecast, Series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A series whose last known step ended longer ago has no forecast: it would begin in the past.
+STALE_STEPS = 3
+
+
+def forecast(
+    series: Sequence[Series],
+    *,
+    model: str | Mapping[str, str],
+    issued_at: datetime,
+    horizon: int,
+    levels: Sequence[float],
+    step_s: int = HOUR_S,
+    timeout_s: float = 30.0,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, Forecast | None]:
+    """One forecast a series by unique_id, from what was over at `issued_at`; None means hold.
+
+    `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware) is floored to it.
+    `model` is one name for all or one a unique_id. The seasonal naive runs here, other models in a
+    child process with `timeout_s` for the series of each; who fails there, or does not pass the
+    forecast gate, falls back, and the notes say so. None where nothing is known of the last three steps.
+    `on_progress` hears how many series are settled. BadInput for an unknown model or a double series.
+    """
+    champions = _champions(series, model)
+    at = EPOCH + (issued_at - EPOCH) // timedelta(seconds=step_s) * timedelta(seconds=step_s)
+    histories = {one.unique_id: _history(one, at, step_s) for one in series}
+    seasons = (max(1, DAY_S // step_s), max(1, WEEK_S // step_s))
+    tasks = [
+        Task(
+            key=name,
+            model=champions[name],
+            y=history.y,
+            horizon=horizon,
+            levels=tuple(levels),
+            seasons=seasons,
+        )
+        for name, history in sorted(histories.items())
+        if history is not None and champions[name] != SEASONAL_NAIVE
+    ]
+    progress = _Progress(on_progress)
+    answers = fit(tasks, timeout_s=timeout_s, on_done=progress.add) if tasks else {}
+    results: dict[str, Forecast | None] = {}
+    for name, history in histories.items():
+        results[name] = (
+            None
+            if history is None
+            else _settled(history, champions[name], answers.get(name), horizon, tuple(levels))
+        )
+        progress.add(name)
+    return results
+
+
+def _champions(series: Sequence[Series], model: str | Mapping[str, str]) -> dict[str, str]:
+    """The model of every series, each name looked at before anything is begun."""
+    champions: dict[str, str] = {}
+    for one in series:
+        if one.unique_id in champions:
+            raise BadInput(f"{one.unique_id} is given twice")
+        champions[one.unique_id] = (
+            model if isinstance(model, str) else model.get(one.unique_id, SEASONAL_NAIVE)
+        )
+    for name in sorted(set(champions.values())):
+        check(name)
+    return champions
+
+
+def _history(series: Series, at: datetime, step_s: int) -> Series | None:
+    """What was over at `at`, by steps that end there; None where the last three know nothing.
+
+    Steps that did not come yet are absent, so that whatever is predicted begins at `at`.
+    """
+    seen = hourly(series, step_s).until(at)
+    known = np.flatnonzero(np.isfinite(seen.y))
+    if not known.size:
+        return None
+    missing = round((at - seen.end).total_seconds() / step_s)
+    if missing + seen.y.size - 1 - int(known[-1]) > STALE_STEPS:
+        return None
+    y = np.concatenate([seen.y, np.full(missing, np.nan)])
+    return Series(unique_id=series.unique_id, start=seen.start, step_s=step_s, y=y)
+
+
+def _settled(
+    history: Series,
+    champion: str,
+    answer: NDArray[np.float64] | str | None,
+    horizon: int,
+    levels: tuple[float, ...],
+) -> Forecast | None:
+    """The champion's forecast if it stands, else the next of the chain."""
+    at = history.end
+    notes = [f"{champion} failed: {answer}"] if isinstance(answer, str) else []
+    candidates = []
+    if answer is not None and not isinstance(answer, str):
+        candidates.append(
+            Forecast(
+                unique_id=history.unique_id,
+                issued_at=at,
+                step_s=history.step_s,
+                levels=levels,
+                values=answer,
+                model=champion,
+                trained_through=at,
+            )
+        )
+    return settle(history, candidates, issued_at=at, horizon=horizon, levels=levels, notes=notes)
+
+
+class _Progress:
+    """Tells how many series are settled, each once."""
+
+    def __init__(self, listener: Callable[[int], None] | None) -> None:
+        self._listener = listener
+        self._settled: set[str] = set()
+
+    def add(self, name: str) -> None:
+        if name not in self._settled:
+            self._settled.add(name)
+            if self._listener is not None:
+                self._listener(len(self._settled))
