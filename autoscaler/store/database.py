@@ -1,0 +1,125 @@
+"""Opening the store, and its errors in words for people."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+from sqlmodel import SQLModel
+
+from autoscaler.errors import StoreError
+from autoscaler.store.tables import INSERT_ONLY, SCHEMA_VERSION, SchemaRow
+
+BUSY_MS = 5_000
+
+# What SQLite says -> what happened and what to do about it.
+_SAID = (
+    ("locked", "is locked by another process; is another loadline still running?"),
+    ("disk is full", "cannot be written: the disk is full; make room, nothing is applied until then"),
+    ("readonly", "is read-only; nothing is applied without a trail, make it writable"),
+    ("malformed", "is corrupt; restore it from a backup, or move it away to begin anew"),
+    ("not a database", "is no SQLite file; name another one, or move it away to begin anew"),
+    ("unable to open", "cannot be opened; does its folder exist, and may it be read?"),
+    ("disk I/O error", "cannot be read or written: the disk reports an error"),
+)
+
+
+def connect(path: str) -> Engine:
+    """The store in the file, made if it is not there. StoreError where it cannot be used, with the mend.
+
+    Every commit is on the disk when it returns (WAL, synchronous=FULL).
+    """
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, connect_args={"timeout": BUSY_MS / 1000})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    try:
+        with writing(engine) as connection:
+            tables = set(inspect(connection).get_table_names())
+            if not tables:
+                _make(connection)
+            else:
+                _check(connection, path, tables)
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that has the right to write from its begin; durable when it ends. Raises StoreError."""
+    with _told(engine), engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one state of the store. Raises StoreError."""
+    with _told(engine), engine.begin() as connection:
+        yield connection
+
+
+def identity(engine: Engine) -> str:
+    """The random name of this store: keys made from its rows never meet those of another."""
+    with reading(engine) as connection:
+        return str(connection.execute(text("SELECT identity FROM schema_version")).scalar_one())
+
+
+def _prepare(connection: Any, _: object) -> None:
+    # BEGIN is ours (below): the driver's own comes too late to make a read and a write one transaction.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        said = str(getattr(error, "orig", None) or error)
+        path = engine.url.database
+        for sign, words in _SAID:
+            if sign in said:
+                raise StoreError(f"{path} {words}") from error
+        raise StoreError(f"{path} cannot be used: {said}") from error
+
+
+def _make(connection: Connection) -> None:
+    SQLModel.metadata.create_all(connection)
+    for table in INSERT_ONLY:
+        for change in ("UPDATE", "DELETE"):
+            connection.execute(
+                text(
+                    f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+                    f"BEGIN SELECT RAISE(ABORT, '{table} is insert-only'); END"
+                )
+            )
+    row = {"version": SCHEMA_VERSION, "identity": secrets.token_hex(4)}
+    connection.execute(SQLModel.metadata.tables[str(SchemaRow.__tablename__)].insert().values(row))
+
+
+def _check(connection: Connection, path: str, tables: set[str]) -> None:
+    if "schema_version" not in tables:
+        raise StoreError(f"{path} is another program's database; name another file as `state`")
+    version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar_one()
+    if version is None or version < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema {version}, older than {SCHEMA_VERSION}, which this program reads; "
+            "keep a copy and move it away to begin anew"
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema {version}, newer than {SCHEMA_VERSION}, which this program reads; "
+            "use the newer program, or restore the backup made before it"
+        )

@@ -1,0 +1,239 @@
+"""Samples of the metrics, kept in compressed chunks.
+
+A chunk is float32 (relative error at most 2^-24), or float64 where float32 cannot hold a value that well,
+compressed by zlib: a month of one-minute samples of a real pool takes 40 kB. Each series is packed by itself.
+Chunks are never changed; a later one wins over earlier ones, and replaces those that lie wholly within it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from autoscaler.errors import StoreError
+from autoscaler.store.database import reading, writing
+from autoscaler.store.tables import ChunkRow
+from forecasts.types import Series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+FULL_STEPS = 4_096  # a last chunk shorter than this is packed again with what follows it
+LONGEST_STEPS = 65_536
+AT_ONCE = 500  # ids in one query
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHUNK = ChunkRow.__table__  # type: ignore[attr-defined]
+_DTYPES = {"f4-zlib": "<f4", "f8-zlib": "<f8"}
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    row: int
+    start: int
+    step_s: int
+    steps: int
+    codec: str
+    values: bytes
+
+    @property
+    def end(self) -> int:
+        return self.start + self.steps * self.step_s
+
+    def fits(self, start: int, step_s: int) -> bool:
+        return self.step_s == step_s and (self.start - start) % step_s == 0
+
+
+class History:
+    """What was observed of each series. Raises StoreError and nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        """`engine` is that of `autoscaler.store.database.connect`."""
+        self._engine = engine
+
+    def append(self, series: Series) -> int:
+        """Keep one series; see `append_all`."""
+        return self.append_all([series])
+
+    def append_all(self, many: Iterable[Series]) -> int:
+        """Keep what is new, in one transaction; returns the number of samples that were new or revised.
+
+        A finite value wins over what was kept before; an absent one (NaN) never erases. The same again adds
+        nothing. A series whose step or phase changed begins a new grid.
+        """
+        with writing(self._engine) as connection:
+            return sum(_append(connection, series) for series in many)
+
+    def read(
+        self, ids: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    ) -> list[Series]:
+        """The kept steps that begin in [since, until), in the order of `ids`; ids never seen are left out.
+
+        Each series is on the grid that was kept last; samples on an older grid are not mixed in.
+        """
+        low = None if since is None else int((since - _EPOCH).total_seconds())
+        high = None if until is None else int((until - _EPOCH).total_seconds())
+        found: list[Series] = []
+        wanted = list(dict.fromkeys(ids))
+        with reading(self._engine) as connection:
+            for first in range(0, len(wanted), AT_ONCE):
+                batch = wanted[first : first + AT_ONCE]
+                chunks = _chunks(connection, batch)
+                found += [
+                    s for uid in batch if (s := _series(uid, chunks.get(uid, []), low, high)) is not None
+                ]
+        return found
+
+
+def _chunks(connection: Connection, ids: Sequence[str]) -> dict[str, list[_Chunk]]:
+    """The chunks of each series, oldest row first."""
+    columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
+    query = select(*columns, _CHUNK.c["values"]).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
+    found: dict[str, list[_Chunk]] = {}
+    for unique_id, *rest in connection.execute(query):
+        found.setdefault(unique_id, []).append(_Chunk(*rest))
+    return found
+
+
+def _series(unique_id: str, chunks: list[_Chunk], low: int | None, high: int | None) -> Series | None:
+    if not chunks:
+        return None
+    newest = chunks[-1]
+    chunks = [chunk for chunk in chunks if chunk.fits(newest.start, newest.step_s)]
+    step = newest.step_s
+    start, end = min(chunk.start for chunk in chunks), max(chunk.end for chunk in chunks)
+    if low is not None and low > start:
+        start += -(-(low - start) // step) * step
+    if high is not None and high < end:
+        end = start - (start - high) // step * step
+    if end <= start:
+        return None
+    y = _overlay(unique_id, chunks, start, (end - start) // step)
+    return Series(unique_id=unique_id, start=_EPOCH + timedelta(seconds=start), step_s=step, y=y)
+
+
+def _overlay(unique_id: str, chunks: Sequence[_Chunk], start: int, steps: int) -> Floats:
+    """The values from `start` on, float64 [steps]: chunks of one grid, the last laid on top."""
+    y = np.full(steps, np.nan)
+    for chunk in chunks:
+        offset = (chunk.start - start) // chunk.step_s
+        first, last = max(0, offset), min(steps, offset + chunk.steps)
+        if first < last:
+            values = _unpacked(unique_id, chunk)[first - offset : last - offset]
+            known = np.isfinite(values)
+            y[first:last][known] = values[known]
+    return y
+
+
+def _append(connection: Connection, series: Series) -> int:
+    if not len(series.y):
+        return 0
+    start = _second(series)
+    # What does not survive packing is compared as it will be read, or it would look revised for ever.
+    y = _rounded(np.where(np.isfinite(series.y), series.y, np.nan))
+    chunks = [
+        chunk
+        for chunk in _chunks(connection, [series.unique_id]).get(series.unique_id, [])
+        if chunk.fits(start, series.step_s)
+    ]
+    kept = _overlay(series.unique_id, chunks, start, len(y))
+    revised = np.isfinite(y) & (y != kept)
+    merged = np.where(np.isfinite(y), y, kept)
+    changed = revised | ~_covered(chunks, start, series.step_s, len(y))
+    if not changed.any():
+        return 0
+    first, last = int(np.argmax(changed)), len(y) - int(np.argmax(changed[::-1]))
+    fresh, fresh_start = merged[first:last], start + first * series.step_s
+    tail = _short_tail(chunks, fresh_start)
+    if tail is not None:
+        fresh_end = fresh_start + len(fresh) * series.step_s
+        whole = _overlay(
+            series.unique_id, chunks, tail.start, (max(fresh_end, tail.end) - tail.start) // series.step_s
+        )
+        offset = (fresh_start - tail.start) // series.step_s
+        whole[offset : offset + len(fresh)] = fresh
+        fresh, fresh_start = whole, tail.start
+    _replace(connection, series, chunks, fresh_start, fresh)
+    return int(revised.sum())
+
+
+def _replace(connection: Connection, series: Series, chunks: Sequence[_Chunk], start: int, y: Floats) -> None:
+    """Write `y` as the newest chunks; what lies wholly within them is in them, and goes."""
+    end = start + len(y) * series.step_s
+    within = [chunk.row for chunk in chunks if start <= chunk.start and chunk.end <= end]
+    for first in range(0, len(within), AT_ONCE):
+        connection.execute(delete(_CHUNK).where(_CHUNK.c.id.in_(within[first : first + AT_ONCE])))
+    connection.execute(insert(_CHUNK), list(_rows(series.unique_id, start, series.step_s, y)))
+
+
+def _covered(chunks: Sequence[_Chunk], start: int, step_s: int, steps: int) -> NDArray[np.bool_]:
+    """Which steps some chunk reaches, be they present or known to be absent: bool [steps]."""
+    covered = np.zeros(steps, dtype=bool)
+    for chunk in chunks:
+        offset = (chunk.start - start) // step_s
+        covered[max(0, offset) : max(0, offset + chunk.steps)] = True
+    return covered
+
+
+def _short_tail(chunks: Sequence[_Chunk], start: int) -> _Chunk | None:
+    """The newest chunk, if it is short and what begins at `start` overlaps or follows it at once."""
+    if not chunks:
+        return None
+    tail = chunks[-1]
+    return tail if tail.steps < FULL_STEPS and tail.start <= start <= tail.end else None
+
+
+def _rows(unique_id: str, start: int, step_s: int, y: Floats) -> Iterable[dict[str, Any]]:
+    for first in range(0, len(y), LONGEST_STEPS):
+        part = y[first : first + LONGEST_STEPS]
+        codec = "f4-zlib" if _fits_float32(part) else "f8-zlib"
+        packed = zlib.compress(part.astype(_DTYPES[codec]).tobytes(), level=1)
+        yield {
+            "unique_id": unique_id,
+            "start": start + first * step_s,
+            "step_s": step_s,
+            "steps": len(part),
+            "codec": codec,
+            "values": packed,
+        }
+
+
+def _unpacked(unique_id: str, chunk: _Chunk) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = np.frombuffer(zlib.decompress(chunk.values), dtype=_DTYPES[chunk.codec])
+    except (zlib.error, KeyError, ValueError) as error:
+        raise StoreError(f"chunk {chunk.row} of {unique_id} is corrupt; restore the store") from error
+    if len(values) != chunk.steps:
+        raise StoreError(f"chunk {chunk.row} of {unique_id} has {len(values)} steps, not {chunk.steps}")
+    return values
+
+
+def _second(series: Series) -> int:
+    seconds = (series.start - _EPOCH).total_seconds()
+    if seconds != int(seconds):
+        raise StoreError(f"{series.unique_id}: the grid begins at {series.start}, within a second")
+    return int(seconds)
+
+
+def _holds(y: Floats) -> NDArray[np.bool_]:
+    """Where float32 has all of its 24 bits: zero, or neither overflowing nor subnormal."""
+    size = np.abs(y)
+    held: NDArray[np.bool_] = (y == 0) | ~np.isfinite(y) | ((size >= _SMALLEST) & (size <= _LARGEST))
+    return held
+
+
+def _fits_float32(y: Floats) -> bool:
+    return bool(_holds(y).all())
+
+
+def _rounded(y: Floats) -> Floats:
+    with np.errstate(over="ignore", under="ignore"):
+        return np.where(_holds(y), y.astype(np.float32).astype(np.float64), y)

@@ -1,0 +1,189 @@
+"""History: what is kept of a series comes back as it was, whatever the order and the size of the pieces."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from autoscaler.errors import StoreError
+from autoscaler.store.database import connect, reading, writing
+from autoscaler.store.history import FULL_STEPS, History
+from forecasts.types import Series
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SAMPLE = st.one_of(
+    st.just(float("nan")),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-1000, 1000).map(float),
+    st.floats(0, 1e6, width=32),
+)
+
+
+def series(values, *, at=0, step_s=60, name="web"):
+    """A series whose first step begins `at` steps after START."""
+    start = START + timedelta(seconds=at * step_s)
+    return Series(unique_id=name, start=start, step_s=step_s, y=np.array(values, dtype=float))
+
+
+def chunks(engine):
+    """Steps and codec of every chunk, oldest first."""
+    with reading(engine) as connection:
+        return [tuple(row) for row in connection.execute(text("SELECT steps, codec FROM chunk ORDER BY id"))]
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """A new store."""
+    made = connect(str(tmp_path / "loadline.db"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def history(engine):
+    """The history of a new store."""
+    return History(engine)
+
+
+@given(st.lists(SAMPLE, min_size=1, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_samples_come_back_within_24_bits(values):
+    """Any finite value comes back with a relative error of at most 2^-24; absent stays absent."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = connect(f"{folder}/loadline.db")
+        history = History(engine)
+        history.append(series(values))
+        (found,) = history.read(["web"])
+        engine.dispose()
+    wanted = np.array(values)
+    assert (found.start, found.step_s, len(found.y)) == (START, 60, len(wanted))
+    assert (np.isnan(found.y) == np.isnan(wanted)).all()
+    known = ~np.isnan(wanted)
+    assert (np.abs(found.y[known] - wanted[known]) <= np.abs(wanted[known]) * 2.0**-24).all()
+
+
+PIECES = st.lists(
+    st.tuples(
+        st.integers(0, 30), st.lists(st.one_of(st.just(np.nan), st.integers(0, 9)), min_size=1, max_size=12)
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(PIECES)
+@settings(max_examples=60, deadline=None)
+def test_pieces_in_any_order_are_one_series(pieces):
+    """The newest finite value of each step wins, an absent one never erases, and nothing is there twice."""
+    expected = np.full(60, np.nan)
+    reached = np.zeros(60, dtype=bool)
+    with tempfile.TemporaryDirectory() as folder:
+        engine = connect(f"{folder}/loadline.db")
+        history = History(engine)
+        for at, values in pieces:
+            piece = np.array(values, dtype=float)
+            known = np.isfinite(piece)
+            before = expected[at : at + len(piece)].copy()
+            expected[at : at + len(piece)][known] = piece[known]
+            reached[at : at + len(piece)] = True
+            assert history.append(series(piece, at=at)) == int((known & (piece != before)).sum())
+            assert history.append(series(piece, at=at)) == 0
+        (found,) = history.read(["web"])
+        engine.dispose()
+    first, last = int(np.argmax(reached)), 60 - int(np.argmax(reached[::-1]))
+    assert found.start == START + timedelta(minutes=first)
+    np.testing.assert_array_equal(found.y, expected[first:last])
+
+
+def test_the_same_again_adds_nothing(engine, history):
+    """Appending what is kept already writes no chunk, also where packing has rounded it."""
+    mine = series([0.1, np.nan, 1e300, 2 / 3])
+    assert history.append(mine) == 3
+    before = chunks(engine)
+    assert history.append(mine) == 0
+    assert chunks(engine) == before
+
+
+def test_a_late_sample_revises(history):
+    """A sample that comes late fills its place, a revised one replaces the older, the rest stays."""
+    history.append(series([1, 2, np.nan, 4]))
+    assert history.append(series([20, 3], at=1)) == 2
+    assert history.read(["web"])[0].y.tolist() == [1, 20, 3, 4]
+
+
+def test_small_appends_are_packed_together(engine, history):
+    """A tick's few samples join the last chunk until it is full: chunks do not grow with the ticks."""
+    for at in range(0, 600, 5):
+        history.append(series(np.arange(at, at + 5), at=at))
+    assert chunks(engine) == [(600, "f4-zlib")]
+    history.append(series(np.zeros(FULL_STEPS), at=600))
+    history.append(series([1, 2], at=600 + FULL_STEPS))
+    assert chunks(engine) == [(600 + FULL_STEPS, "f4-zlib"), (2, "f4-zlib")]
+    assert history.read(["web"])[0].y[-3:].tolist() == [0, 1, 2]
+
+
+def test_a_long_series_is_cut_into_chunks(engine, history):
+    """No chunk grows without bound."""
+    history.append(series(np.arange(70_000)))
+    assert [steps for steps, _ in chunks(engine)] == [65_536, 70_000 - 65_536]
+    np.testing.assert_array_equal(history.read(["web"])[0].y, np.arange(70_000))
+
+
+def test_a_window_is_read(history):
+    """Reading gives the steps that begin within [since, until), series by series in the order asked."""
+    history.append_all([series(np.arange(10)), series([7, 8], name="api")])
+    since, until = START + timedelta(seconds=90), START + timedelta(seconds=240)
+    (found,) = history.read(["web"], since, until)
+    assert (found.start, found.y.tolist()) == (START + timedelta(seconds=120), [2, 3])
+    assert [s.unique_id for s in history.read(["api", "none", "web", "api"])] == ["api", "web"]
+    assert history.read(["web"], START + timedelta(days=1)) == []
+    assert history.read(["web"], None, START) == []
+    assert history.read([]) == []
+
+
+def test_f70_reading_no_ids_reads_nothing(history):
+    """An empty list of ids names no series, never all."""
+    history.append(series([1]))
+    assert history.read([]) == []
+
+
+def test_another_step_begins_a_new_grid(history):
+    """A series that is sampled otherwise from now on is read on its newest grid."""
+    history.append(series([1, 2, 3]))
+    history.append(series([5, 6], at=1, step_s=300))
+    (found,) = history.read(["web"])
+    assert (found.step_s, found.y.tolist()) == (300, [5, 6])
+
+
+def test_values_float32_cannot_hold_are_kept_whole(engine, history):
+    """A chunk with a value beyond float32 is kept in float64."""
+    history.append(series([1e300, 1e-300, 0.1]))
+    assert [codec for _, codec in chunks(engine)] == ["f8-zlib"]
+    assert history.read(["web"])[0].y[:2].tolist() == [1e300, 1e-300]
+
+
+def test_a_moment_within_a_second_is_refused(history):
+    """A grid that begins within a second is told, not silently moved."""
+    odd = Series(unique_id="web", start=START + timedelta(milliseconds=5), step_s=60, y=np.ones(3))
+    with pytest.raises(StoreError, match="within a second"):
+        history.append(odd)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["\"values\" = x'00'", "codec = 'f2'", "steps = 2", f"\"values\" = x'{zlib.compress(b'abc').hex()}'"],
+)
+def test_f60_a_damaged_chunk_is_told(engine, history, change):
+    """A chunk that does not unpack is a StoreError that names it and the mend, never a wrong number."""
+    history.append(series([1, 2, 3]))
+    with writing(engine) as connection:
+        connection.execute(text(f"UPDATE chunk SET {change}"))  # noqa: S608 - the test's own words
+    with pytest.raises(StoreError, match="chunk 1 of web"):
+        history.read(["web"])
