@@ -1,0 +1,128 @@
+"""The only place that builds things: from a configuration to everything that a tick needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoscaler import providers
+from autoscaler.clock import SetClock, SystemClock
+from autoscaler.config import Configuration, MetricsSource
+from autoscaler.errors import DataError, MetricsError
+from autoscaler.metrics.csv import CsvMetrics
+from autoscaler.ports import Clock, Metrics, Pools, Samples
+from autoscaler.providers.fake import FakeCloud
+from forecasts.types import EARLIEST
+from policies.policy import Policy
+
+if TYPE_CHECKING:
+    from autoscaler.store.history import History
+    from autoscaler.store.trail import SqlTrail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Everything that was built; `settled.settle` joins what a provider says with `configuration.pools`."""
+
+    configuration: Configuration
+    policy: Policy
+    clock: Clock
+    providers: Mapping[str, Pools]
+    metrics: Sequence[Metrics]
+    history: History
+    trail: SqlTrail
+
+
+def build(configuration: Configuration, clock: Clock | None = None) -> App:
+    """Build what the configuration describes; a `clock` given wins over the configuration's `now`.
+
+    Pools of the fake cloud are created there if they are not yet. Raises StoreError, ProviderError, and for
+    `now: last-sample` DataError or MetricsError.
+    """
+    from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel costs a second of CPU
+    from autoscaler.store.history import History  # noqa: PLC0415 - as above
+    from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
+
+    metrics = tuple(_metrics(source) for source in configuration.metrics)
+    chosen = clock or _clock(configuration, metrics)
+    engine = connect(configuration.state)
+    return App(
+        configuration=configuration,
+        policy=configuration.policy,
+        clock=chosen,
+        providers=MappingProxyType(_providers(configuration, chosen)),
+        metrics=metrics,
+        history=History(engine),
+        trail=SqlTrail(engine),
+    )
+
+
+def _metrics(source: MetricsSource) -> Metrics:
+    if source.kind == "parquet":
+        from autoscaler.metrics.parquet import ParquetMetrics  # noqa: PLC0415 - pyarrow only where it is read
+
+        return ParquetMetrics(source.path, timezone=source.timezone)
+    return CsvMetrics(source.path, timezone=source.timezone)
+
+
+def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
+    connected: dict[str, Pools] = {}
+    for name, settings in configuration.providers.items():
+        provider = providers.load(name).connect(settings, clock)
+        if isinstance(provider, FakeCloud):
+            for pool in configuration.pools.values():
+                if pool.provider == name:
+                    provider.create(pool.seed())
+        connected[name] = provider
+    return connected
+
+
+def _clock(configuration: Configuration, metrics: Sequence[Metrics]) -> Clock:
+    if isinstance(configuration.now, datetime):
+        return SetClock(configuration.now)
+    if configuration.now == "clock":
+        return SystemClock()
+    end = last_sample_end(metrics, configuration.series(), SystemClock().now())
+    if end is None:
+        raise DataError(
+            f"{configuration.file}: `now: last-sample` found no sample of any pool's series "
+            f"({', '.join(configuration.series()) or 'there are no pools'})"
+        )
+    return SetClock(end)
+
+
+def last_sample_end(metrics: Sequence[Metrics], series: Sequence[str], now: datetime) -> datetime | None:
+    """When the last step of the named series ended, over all sources: its stamp and the series' median step.
+
+    Stamps after `now` or before 1990 are no samples. A source that does not answer is passed over, unless
+    none does: then its MetricsError is raised.
+    """
+    ends: list[datetime] = []
+    failures: list[MetricsError] = []
+    for source in metrics if series else ():
+        try:
+            samples = source.samples(series, EARLIEST, now)
+        except MetricsError as error:
+            failures.append(error)
+            continue
+        ends += _ends(samples)
+    if failures and not ends:
+        raise failures[0]
+    return max(ends, default=None)
+
+
+def _ends(samples: Samples) -> list[datetime]:
+    """The end of the last finite sample of each series; one sample alone ends where it is."""
+    found = []
+    finite = np.isfinite(samples.y)
+    for unique_id in sorted(set(samples.unique_id[finite])):
+        stamps = np.unique(samples.ds[finite & (samples.unique_id == unique_id)])
+        seconds = stamps.astype("datetime64[s]").astype(np.int64)
+        step = int(np.median(np.diff(seconds))) if len(seconds) > 1 else 0
+        found.append(datetime.fromtimestamp(int(seconds[-1]), UTC) + timedelta(seconds=step))
+    return found
