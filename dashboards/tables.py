@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+import numpy as np
 from rich.cells import cell_len
 
 from dashboards import wording
-from dashboards.ink import fit, wrap
+from dashboards.ink import fit, sparkline, wrap
 from dashboards.views import ReplayRow, of_baseline
+from forecasts.types import Forecast, Series
 from policies.model import Pool
 from policies.plan import Action, Change, Held, Outcome, Plan, Status
 from policies.units import format_share
@@ -85,7 +87,8 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _aligned(head: list[str], body: list[list[str]]) -> str:
+def _aligned(head: list[str], body: list[list[str]], *, left: int = 2) -> str:
+    """A table whose first `left` columns are aligned left, the others right."""
     sizes = [
         max(cell_len(row[column]) for row in [head, *body] if len(row) > column)
         for column in range(len(head))
@@ -93,7 +96,7 @@ def _aligned(head: list[str], body: list[list[str]]) -> str:
     lines = []
     for row in [head, ["-" * size for size in sizes], *body]:
         cells = [
-            fit(cell, size) if column < 2 else " " * (size - cell_len(cell)) + cell
+            fit(cell, size) if column < left else " " * (size - cell_len(cell)) + cell
             for column, (cell, size) in enumerate(zip(row, sizes, strict=False))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -135,6 +138,32 @@ def explain_text(
         label = "" if number else "changes"
         story.tell(label, f"{wording.moment(change.at)}  {change.before:,} -> {change.after:,} units")
     return "\n".join(story.lines) + "\n"
+
+
+def forecast_table(series: Sequence[Series], forecasts: Sequence[Forecast]) -> str:
+    """Each series with its model, a sparkline of the past and of the median ahead, and its quantiles.
+
+    `forecasts` are those of `series`, in the order of ids. The figures are the mean over the horizon of the
+    lowest and of the highest level, and the largest of the highest.
+    """
+    known = {one.unique_id: one for one in series}
+    rows = []
+    for forecast in forecasts:
+        one, median = known[forecast.unique_id], forecast.values[:, len(forecast.levels) // 2]
+        past = one.y[-4 * len(median) * forecast.step_s // one.step_s :]
+        top = float(max(np.max(past, initial=0.0, where=np.isfinite(past)), median.max()))
+        rows.append(
+            [
+                wording.name(forecast.unique_id, 32),
+                forecast.model,
+                sparkline(past, 24, top=top) + "|" + sparkline(median, 12, top=top),
+                *(wording.number(float(forecast.values[:, k].mean())) for k in (0, -1)),
+                wording.number(float(forecast.values[:, -1].max())),
+            ]
+        )
+    low, high = (f"{forecasts[0].levels[k]:g}" for k in (0, -1)) if forecasts else ("", "")
+    head = ["series", "model", "past | median ahead", f"mean {low}", f"mean {high}", f"peak {high}"]
+    return _aligned(head, rows, left=3)
 
 
 class _Story:

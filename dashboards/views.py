@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policies.model import CapacityType, Pool
+from forecasts.types import Forecast
+from policies.model import Pool
 from policies.plan import Plan, UsdRange
+from policies.planner import unit_usd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +44,17 @@ class Chart:
     model: str = ""
     notes: tuple[str, ...] = ()
     capacity: int | None = None
+
+    def with_forecast(self, forecast: Forecast) -> Chart:
+        """The same chart with quantiles ahead; they must be in `unit`."""
+        return replace(
+            self,
+            levels=forecast.levels,
+            values=forecast.values,
+            issued_at=forecast.issued_at,
+            forecast_step_s=forecast.step_s,
+            model=forecast.model,
+        )
 
     @property
     def seen_until(self) -> datetime | None:
@@ -109,7 +122,7 @@ class Spend:
 def spend(pools: Mapping[str, Pool], plan: Plan) -> Spend:
     """What the billable pools cost an hour, before and after the plan.
 
-    A unit costs what its cheapest on-demand offering does (else its cheapest), as in the plan's own money.
+    A unit costs what the plan's own money counts for it (`unit_usd`, mid).
     """
     before, after, unpriced = 0.0, 0.0, []
     deltas = {action.target: action.hourly_delta_usd for action in plan.actions}
@@ -117,18 +130,13 @@ def spend(pools: Mapping[str, Pool], plan: Plan) -> Spend:
         pool = pools[name]
         if not pool.billable:
             continue
-        price, delta = _unit_usd(pool), deltas.get(name, UsdRange(0.0, 0.0, 0.0))
+        price, delta = unit_usd(pool), deltas.get(name, UsdRange(0.0, 0.0, 0.0))
         if price is None or delta is None:
             unpriced.append(name)
             continue
-        before += price * pool.desired
-        after += price * pool.desired + delta.mid
+        before += price.mid * pool.desired
+        after += price.mid * pool.desired + delta.mid
     return Spend(before=before, after=after, unpriced=tuple(unpriced))
-
-
-def _unit_usd(pool: Pool) -> float | None:
-    listed = [o.hourly_usd for o in pool.offerings if o.capacity_type is CapacityType.ON_DEMAND]
-    return min(listed or [offering.hourly_usd for offering in pool.offerings], default=None)
 
 
 def units_total(pools: Iterable[Pool], plan: Plan) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -99,6 +100,11 @@ def pairs(entries: Iterable[str], flag: str) -> dict[str, str]:
 def terminal(stream: Any = None) -> bool:
     """True where a person looks at the stream (stdout by default)."""
     return bool((stream or sys.stdout).isatty())
+
+
+def colored() -> bool:
+    """True where stdout is a terminal and NO_COLOR is not set."""
+    return terminal() and not os.environ.get("NO_COLOR")
 
 
 def warn(message: str) -> None:

@@ -1,0 +1,58 @@
+"""`loadline apply`: a plan from a file or from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autoscaler.commands import flags, showing
+from autoscaler.errors import DataError, UsageError
+from policies.plan import Plan, PlanError, plan_from_json
+
+if TYPE_CHECKING:
+    from autoscaler.bootstrap import App
+    from autoscaler.ports import Pools
+
+
+@click.command(short_help="Apply a plan: a file, or a stored plan's id.")
+@click.argument("plan", metavar="PLAN")
+@flags.config
+def command(*, plan: str, config: str | None) -> int:
+    """Apply PLAN, a file that `loadline plan --out` wrote or the id of a stored plan.
+
+    Each target is read again first: one that moved since is left alone (stale, exit 4). An expired plan is
+    refused whole.
+    """
+    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+
+    path = Path(plan)
+    if path.suffix == ".json" or path.exists():
+        wanted: Plan | None = _from_file(path)
+        app = showing.application(config)
+    else:
+        app = showing.application(config)
+        wanted = app.trail.plan(plan)
+    if wanted is None:
+        raise UsageError(f"{plan} is neither a file nor the id of a stored plan")
+    return _apply(app, wanted, tick.owners(app))
+
+
+def _from_file(path: Path) -> Plan:
+    try:
+        return plan_from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (PlanError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _apply(app: App, plan: Plan, owners: Mapping[str, Pools]) -> int:
+    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+
+    app.trail.record_plan(plan)
+    done = tick.apply(app, plan, owners, by_hand=True)
+    click.echo(f"Applying plan {plan.id}")
+    return showing.tell_outcomes(list(done))

@@ -1,0 +1,81 @@
+"""`loadline explain`: the whole story of a plan, an action or a pool, from the store alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autoscaler.commands import flags, showing
+from autoscaler.errors import UsageError
+
+if TYPE_CHECKING:
+    from autoscaler.store.trail import Proposal, SqlTrail
+    from policies.plan import Action, Held, Plan
+
+
+@click.command(short_help="The story of a plan, an action or a pool.")
+@click.argument("what", metavar="PLAN|ACTION|POOL")
+@flags.config
+def command(*, what: str, config: str | None) -> None:
+    """Tell what was planned, why, what the guards said, what was tried and what became of it.
+
+    PLAN and ACTION are ids or the beginning of one; for a POOL, what the newest plan that names it said.
+    """
+    from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel behind it
+    from autoscaler.store.trail import SqlTrail  # noqa: PLC0415
+
+    settings = showing.configuration(config)
+    if not Path(settings.state).exists():
+        raise UsageError(f"{settings.state} is not there yet: nothing was planned so far")
+    trail = SqlTrail(connect(settings.state))
+    pool = what in settings.pools
+    plan = None if pool else trail.plan(what)
+    if plan is not None:
+        _tell_plan(trail, plan)
+        return
+    found = trail.proposals(pool=what) if pool else trail.proposals(action=what)
+    if not found:
+        raise UsageError(f"no plan, action or pool {what} is in {settings.state}")
+    newest = found[-1].plan_id
+    _tell_actions(trail, [proposal for proposal in found if proposal.plan_id == newest])
+
+
+def _tell_plan(trail: SqlTrail, plan: Plan) -> None:
+    from dashboards.terminal import plan_text  # noqa: PLC0415 - rich behind it
+
+    text = plan_text(plan, pools={}, outlooks={}, width=showing.width(), color=flags.colored(), explain=True)
+    click.echo(text)
+    times = trail.sightings(plan.id)
+    click.echo(f"The plan was made {times} time{'s' if times > 1 else ''}.")
+    for action, outcome in trail.outcomes(plan.id):
+        if outcome is None:
+            click.echo(f"  in doubt  {action.target}  {action.before} -> {action.after}")
+        else:
+            showing.tell_outcomes([(action, outcome)])
+
+
+def _tell_actions(trail: SqlTrail, proposals: list[Proposal]) -> None:
+    from dashboards.tables import explain_text  # noqa: PLC0415
+
+    for proposal in proposals:
+        plan = trail.plan(proposal.plan_id)
+        if plan is None:
+            continue
+        deeds = [deed for deed in trail.actions(proposal.action.id) if deed.plan_id == plan.id]
+        text = explain_text(
+            plan,
+            _entry(plan, proposal),
+            outcomes=[deed.outcome for deed in deeds],
+            changes=[d.change for d in trail.pool(proposal.action.target) if d.change is not None],
+            width=showing.width(),
+        )
+        click.echo(text)
+
+
+def _entry(plan: Plan, proposal: Proposal) -> Action | Held:
+    for held in plan.held:
+        if held.action.id == proposal.action.id and held.guard == proposal.guard:
+            return held
+    return proposal.action

@@ -1,0 +1,175 @@
+"""`loadline forecast`: quantiles of every series of a history."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from autoscaler.commands import flags, histories
+from autoscaler.errors import DataError, UsageError
+from policies import units
+
+if TYPE_CHECKING:
+    from forecasts.types import Forecast, Series
+
+
+Aggregate = Literal["mean", "max"]
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    try:
+        levels = tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError:
+        raise units.UnitError(f"{text!r} is no list of probabilities; write 0.5,0.9,0.95") from None
+    if not all(0 < level < 1 for level in levels):
+        raise units.UnitError(f"{text!r}: each level is a probability between 0 and 1")
+    return levels
+
+
+@click.command(cls=flags.Many, short_help="Quantiles of every series of a history.")
+@flags.history
+@flags.only_series
+@flags.timezone
+@click.option(
+    "--freq", "step_s", type=flags.DURATION, default="1h", show_default=True, help="Step to forecast."
+)
+@click.option(
+    "--aggregate",
+    type=click.Choice(["mean", "max"]),
+    default="mean",
+    show_default=True,
+    help="How samples become steps.",
+)
+@click.option("--horizon", "horizon_s", type=flags.DURATION, default="48h", show_default=True)
+@click.option(
+    "--levels",
+    type=flags.Parsed("P,P,...", _levels),
+    default="0.5,0.9,0.95",
+    show_default=True,
+    help="Probabilities, one column each.",
+)
+@click.option(
+    "--model",
+    default="mstl",
+    show_default=True,
+    metavar="NAME",
+    help="The model asked first; it falls back by itself.",
+)
+@click.option("-o", "--output", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
+def command(
+    *,
+    files: Sequence[str],
+    wanted: Sequence[str],
+    timezone: str | None,
+    step_s: int,
+    aggregate: Aggregate,
+    horizon_s: int,
+    levels: tuple[float, ...],
+    model: str,
+    output: str,
+) -> None:
+    """Forecast the steps after the last complete one of each series, as quantiles at LEVELS.
+
+    A series without a forecast that passes the gate falls back to the seasonal naive and then to the largest
+    of the same hour in past weeks; warnings say so.
+    """
+    from forecasts.models import names  # noqa: PLC0415 - numpy behind it
+
+    if model not in names():
+        raise UsageError(f"no model {model!r}; there are {', '.join(names())}")
+    if not step_s or horizon_s < step_s:
+        raise UsageError(f"--horizon of {horizon_s} s holds no step of --freq {step_s} s")
+    series = histories.read(files, wanted=wanted, timezone=timezone)
+    for one in series:
+        if step_s % one.step_s:
+            raise UsageError(
+                f"--freq {step_s} s is no multiple of the step of {one.unique_id}, {one.step_s} s"
+            )
+    forecasts = _forecasts(
+        series,
+        step_s=step_s,
+        aggregate=aggregate,
+        horizon=horizon_s // step_s,
+        levels=levels,
+        model=model,
+    )
+    for forecast in forecasts:
+        for note in forecast.notes:
+            flags.warn(f"{forecast.unique_id}: {note}")
+    click.echo(_PRINTERS[output](series, forecasts), nl=False)
+
+
+def _forecasts(
+    series: Sequence[Series],
+    *,
+    step_s: int,
+    aggregate: Aggregate,
+    horizon: int,
+    levels: tuple[float, ...],
+    model: str,
+) -> list[Forecast]:
+    from autoscaler import engine  # noqa: PLC0415 - numpy behind it
+    from forecasts import frame  # noqa: PLC0415 - pandas behind it
+
+    out = []
+    with flags.progress(len(series), "forecasting") as done:
+        regular = [frame.hourly(one, step_s=step_s, aggregate=aggregate) for one in series]
+        for begun in sorted({one.end for one in regular}):
+            group = [one for one in regular if one.end == begun]
+            found = engine.forecast(
+                group,
+                model=model,
+                issued_at=begun,
+                horizon=horizon,
+                levels=levels,
+                step_s=step_s,
+            )
+            for one in group:
+                forecast = found[one.unique_id]
+                if forecast is None:
+                    raise DataError(f"{one.unique_id}: no model has a forecast for it; it needs more samples")
+                out.append(forecast)
+            done(len(out))
+    return sorted(out, key=lambda forecast: forecast.unique_id)
+
+
+def _csv(_series: Sequence[Series], forecasts: Sequence[Forecast]) -> str:
+    buffer = io.StringIO()
+    write = csv.writer(buffer, lineterminator="\n")
+    write.writerow(["unique_id", "ds", *(f"{level:g}" for level in forecasts[0].levels)])
+    for forecast in forecasts:
+        for stamp, row in zip(forecast.stamps().astype(str), forecast.values.tolist(), strict=True):
+            write.writerow([forecast.unique_id, f"{stamp}Z", *row])
+    return buffer.getvalue()
+
+
+def _json(_series: Sequence[Series], forecasts: Sequence[Forecast]) -> str:
+    document = {
+        "format_version": 1,
+        "series": [
+            {
+                "unique_id": forecast.unique_id,
+                "model": forecast.model,
+                "notes": forecast.notes,
+                "levels": forecast.levels,
+                "ds": [f"{stamp}Z" for stamp in forecast.stamps().astype(str)],
+                "values": forecast.values.tolist(),
+            }
+            for forecast in forecasts
+        ],
+    }
+    return json.dumps(document, allow_nan=False) + "\n"
+
+
+def _text(series: Sequence[Series], forecasts: Sequence[Forecast]) -> str:
+    from dashboards.tables import forecast_table  # noqa: PLC0415 - only for people
+
+    return forecast_table(series, forecasts)
+
+
+_PRINTERS = {"csv": _csv, "json": _json, "text": _text}

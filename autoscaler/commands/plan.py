@@ -1,0 +1,50 @@
+"""`loadline plan`: what should change, what it costs, why, and what is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from autoscaler.commands import flags, showing
+from policies.plan import ActionKind
+
+if TYPE_CHECKING:
+    from dashboards.documents import Output
+
+OUTPUTS = ("text", "json", "yaml", "markdown", "csv")
+
+
+@click.command(short_help="Show what should change; changes nothing.")
+@flags.config
+@click.option(
+    "--only", type=click.Choice([kind.value for kind in ActionKind]), help="Only this kind of action."
+)
+@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="text", show_default=True)
+@click.option("--out", metavar="FILE", help="Write the plan there as JSON, for `loadline apply FILE`.")
+@click.option("--explain", is_flag=True, help="Every fact, with its source and window.")
+@click.option("--detailed-exitcode", "detailed", is_flag=True, help="Exit with 2 where there are changes.")
+def command(
+    *, config: str | None, only: str | None, output: Output, out: str | None, explain: bool, detailed: bool
+) -> int:
+    """Observe, forecast and plan. Pools are only read; the plan is kept in the state file.
+
+    Samples that cannot be true are dropped with a warning, and what is sound goes on.
+    """
+    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+    from dashboards.documents import as_json, render  # noqa: PLC0415
+
+    app = showing.application(config)
+    series = len(app.configuration.series())
+    with flags.progress(series, "forecasting") as done:
+        turn = tick.turn(app, only=ActionKind(only) if only else None, on_progress=done)
+    showing.warn_all(turn)
+    if out:
+        showing.write(out, as_json(turn.plan), "--out")
+    if output == "text":
+        click.echo(showing.text(turn, explain=explain, saved_as=out or ""), nl=False)
+    else:
+        pools = {pool.id: pool for pool in turn.seen.snapshot.pools}
+        click.echo(render(turn.plan, output, pools=pools, saved_as=out or ""), nl=False)
+    sized = sum(1 for outlook in turn.outlooks.values() if not outlook.refusal)
+    return showing.plan_code(turn.plan, sized=sized, detailed=detailed)

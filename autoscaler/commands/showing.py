@@ -1,0 +1,120 @@
+"""What the commands that plan have in common: the application, charts, the printed plan, exit codes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autoscaler.commands import flags
+from autoscaler.errors import UsageError
+from policies.plan import Action, Outcome, Plan, Status
+
+if TYPE_CHECKING:
+    from autoscaler.bootstrap import App
+    from autoscaler.config import Configuration
+    from autoscaler.tick import Turn
+    from dashboards.views import Chart
+
+OK, FAILED, CHANGES, HELD, STALE, NO_DATA = 0, 1, 2, 3, 4, 5
+HISTORY_S = 7 * 86400  # what the sparkline shows
+
+_CODES = {
+    Status.STALE: STALE,
+    Status.REFUSED: HELD,
+    Status.FAILED: FAILED,
+    Status.UNKNOWN: FAILED,
+    Status.APPLIED: OK,
+    Status.REHEARSED: OK,
+}
+
+
+def configuration(path: str | None) -> Configuration:
+    """The configuration that was named or found."""
+    from autoscaler import config  # noqa: PLC0415 - numpy and more behind it
+
+    return config.load(config.find(path))
+
+
+def application(path: str | None) -> App:
+    """Everything built from the configuration."""
+    from autoscaler.bootstrap import build  # noqa: PLC0415 - SQLModel and more behind it
+
+    return build(configuration(path))
+
+
+def charts(turn: Turn) -> dict[str, Chart]:
+    """The chart of each pool that has an outlook."""
+    from dashboards.views import Chart  # noqa: PLC0415 - numpy behind it
+
+    ready = {pool.id: pool.ready_units for pool in turn.seen.snapshot.pools}
+    out = {}
+    for name, outlook in turn.outlooks.items():
+        chart = Chart(
+            pool_id=name,
+            start=outlook.demand.start,
+            step_s=outlook.demand.step_s,
+            history=outlook.demand.y,
+            notes=outlook.notes,
+            capacity=ready[name],
+        )
+        forecast = turn.forecasts.get(name)
+        out[name] = chart if forecast is None else chart.with_forecast(forecast)
+    return out
+
+
+def text(turn: Turn, *, explain: bool = False, saved_as: str = "") -> str:
+    """The turn's plan for this terminal."""
+    from dashboards.terminal import plan_text  # noqa: PLC0415 - rich behind it
+
+    return plan_text(
+        turn.plan,
+        pools={pool.id: pool for pool in turn.seen.snapshot.pools},
+        outlooks=charts(turn),
+        width=width(),
+        color=flags.colored(),
+        explain=explain,
+        saved_as=saved_as,
+    )
+
+
+def width() -> int:
+    """Cells of the terminal, 100 where there is none."""
+    return min(120, shutil.get_terminal_size((100, 24)).columns)
+
+
+def warn_all(turn: Turn) -> None:
+    """What the input gate noticed, one line each."""
+    for notice in turn.seen.notices:
+        flags.warn(notice)
+
+
+def write(path: str, document: str, flag: str) -> None:
+    """Write a file that a flag named; UsageError where it cannot be."""
+    try:
+        Path(path).write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{flag} {path}: {error.strerror}") from None
+
+
+def plan_code(plan: Plan, *, sized: int, detailed: bool) -> int:
+    """The exit code of a plan; `sized` is how many pools had metrics that may be trusted."""
+    if plan.actions:
+        return CHANGES if detailed else OK
+    if plan.held:
+        return HELD
+    return NO_DATA if plan.gaps and not sized else OK
+
+
+def tell_outcomes(done: Sequence[tuple[Action, Outcome]]) -> int:
+    """Print each outcome and return the exit code of them all: the gravest."""
+    if not done:
+        click.echo("Nothing to apply.")
+    for action, outcome in done:
+        error = f": {outcome.error}" if outcome.error else ""
+        click.echo(f"  {outcome.status:<9} {action.target}  {action.before} -> {action.after}{error}")
+    codes = {_CODES[outcome.status] for _, outcome in done}
+    return next((code for code in (FAILED, STALE, HELD) if code in codes), OK)

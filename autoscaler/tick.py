@@ -1,0 +1,312 @@
+"""One turn: observe, forecast, plan, record, apply. Failures of a source become gaps, never exceptions."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoscaler import apply as applying
+from autoscaler import engine
+from autoscaler.errors import LoadlineError
+from autoscaler.ports import Samples
+from autoscaler.settled import settle
+from forecasts import frame
+from forecasts.limits import Code, Gated, Limits, about
+from forecasts.types import HOUR_S, Forecast, Series
+from policies import planner, scalers, sizing
+from policies.model import Gap, Pool, Snapshot
+from policies.plan import Action, ActionKind, Outcome, Plan
+from policies.planner import Outlook
+from policies.policy import Mode
+
+if TYPE_CHECKING:
+    from autoscaler.bootstrap import App
+    from autoscaler.ports import Pools
+
+HISTORY_S = 35 * 86400  # five weeks: two weekly seasons and what the models learn from
+SOURCE_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one turn saw: the snapshot, each series up to now, and why some may not be trusted."""
+
+    snapshot: Snapshot
+    series: Mapping[str, Series]
+    refused: Mapping[str, str]
+    notices: tuple[str, ...]
+    owners: Mapping[str, Pools]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A turn's results: `forecasts` are hourly and in units, by pool."""
+
+    seen: Seen
+    plan: Plan
+    outlooks: Mapping[str, Outlook]
+    forecasts: Mapping[str, Forecast]
+    outcomes: tuple[tuple[Action, Outcome], ...] = ()
+
+
+def turn(
+    app: App,
+    *,
+    only: ActionKind | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Turn:
+    """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded."""
+    seen = observe(app)
+    forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
+    now = seen.snapshot.taken_at
+    changes = app.trail.changes(now - timedelta(seconds=_longest_window_s(app)))
+    plan = planner.plan(seen.snapshot, outlooks, app.policy, changes=changes, only=only)
+    app.trail.record_plan(plan)
+    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts)
+
+
+def undo(app: App, actions: Sequence[Action]) -> Turn:
+    """The plan that takes actions back, recorded; judged by what demand needs now, without a forecast."""
+    seen = observe(app)
+    now = seen.snapshot.taken_at
+    outlooks = {
+        pool.id: _outlook(app, pool, seen, None, wants_ahead=False)
+        for pool in seen.snapshot.pools
+        if pool.demands
+    }
+    changes = app.trail.changes(now - timedelta(seconds=_longest_window_s(app)))
+    plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes)
+    app.trail.record_plan(plan)
+    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={})
+
+
+def tick(app: App) -> Turn:
+    """A turn of the daemon: what its pools' modes allow is applied at once."""
+    done = turn(app)
+    return replace(done, outcomes=tuple(apply(app, done.plan, done.seen.owners, by_hand=False)))
+
+
+def apply(
+    app: App, plan: Plan, owners: Mapping[str, Pools], *, by_hand: bool
+) -> Iterator[tuple[Action, Outcome]]:
+    """Apply a plan: all of it when somebody asks by hand, else the pools whose mode is auto."""
+    world = applying.World(owners=owners, trail=app.trail, clock=app.clock, policy=app.policy)
+    return applying.apply(
+        plan, world, allowed=lambda action: by_hand or app.policy.of(action.target).mode is Mode.AUTO
+    )
+
+
+def _longest_window_s(app: App) -> int:
+    rules = (app.policy.default, *app.policy.pools.values())
+    waits = [max(rule.cool_down_in_s, rule.cool_down_out_s) for rule in rules]
+    return max([budget.window_s for budget in app.policy.budgets] + waits)
+
+
+def observe(app: App) -> Seen:
+    """Read providers and metrics at once, each with a deadline; keep the samples; build the snapshot."""
+    now = app.clock.now()
+    wanted = app.configuration.series()
+    since = now - timedelta(seconds=HISTORY_S)
+    jobs: dict[str, Callable[[], object]] = {
+        f"provider {name}": provider.list for name, provider in app.providers.items()
+    }
+    jobs |= {
+        f"metrics {number}": partial(source.samples, wanted, since, now)
+        for number, source in enumerate(app.metrics, 1)
+    }
+    answers, gaps = _ask(jobs)
+    pools, owners = _managed(app, answers, gaps)
+    gated = _gated([answer for answer in answers.values() if isinstance(answer, Samples)], app, now)
+    app.history.append_all(gated.series)
+    kept = {series.unique_id: series for series in app.history.read(wanted, since, now)}
+    refused = {name: notice.message for name, notice in gated.refused.items()}
+    for name in wanted:
+        if name not in kept or name not in {series.unique_id for series in gated.series}:
+            refused.setdefault(name, f"{name}: no source of metrics has it now")
+    settled = []
+    for pool in pools:
+        known = settle(pool, app.configuration.pools[pool.id], kept)
+        settled.append(pool if isinstance(known, Gap) else known)
+        if isinstance(known, Gap):
+            gaps.append(known)
+    return Seen(
+        snapshot=Snapshot(
+            taken_at=now,
+            pools=tuple(settled),
+            prices_as_of=now,
+            gaps=tuple(gaps),
+        ),
+        series=kept,
+        refused=refused,
+        notices=tuple(notice.message for notice in gated.notices),
+        owners=owners,
+    )
+
+
+def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], list[Gap]]:
+    """Run every job in a thread of its own; one that fails or is late becomes a gap."""
+    results: queue.Queue[tuple[str, object]] = queue.Queue()
+
+    def run(name: str, job: Callable[[], object]) -> None:
+        try:
+            results.put((name, job()))
+        except LoadlineError as error:
+            results.put((name, Gap(source=name, code=type(error).__name__, why=str(error))))
+        except Exception as error:  # noqa: BLE001 - the edge of one provider: its bugs stop nobody else
+            results.put((name, Gap(source=name, code="BUG", why=f"{type(error).__name__}: {error}")))
+
+    for name, job in jobs.items():
+        threading.Thread(target=run, args=(name, job), name=name, daemon=True).start()
+    found: dict[str, object] = {}
+    ends = time.monotonic() + SOURCE_DEADLINE_S
+    while len(found) < len(jobs):
+        try:
+            name, answer = results.get(timeout=max(0.0, ends - time.monotonic()))
+        except queue.Empty:
+            break
+        found[name] = answer
+    late = (
+        Gap(source=name, code="LATE", why=f"no answer within {SOURCE_DEADLINE_S:.0f} s")
+        for name in jobs
+        if name not in found
+    )
+    gaps = [found[name] for name in jobs if isinstance(found.get(name), Gap)]
+    answers = {name: found[name] for name in jobs if name in found and not isinstance(found[name], Gap)}
+    return answers, [*(gap for gap in gaps if isinstance(gap, Gap)), *late]
+
+
+def owners(app: App) -> dict[str, Pools]:
+    """Which provider answers for each pool of the configuration; one that does not answer has none."""
+    answers, gaps = _ask({f"provider {name}": provider.list for name, provider in app.providers.items()})
+    return _managed(app, answers, gaps)[1]
+
+
+def _managed(app: App, answers: Mapping[str, object], gaps: list[Gap]) -> tuple[list[Pool], dict[str, Pools]]:
+    """The pools that the configuration names, as their providers show them; a gap for one that is not."""
+    pools: list[Pool] = []
+    owners: dict[str, Pools] = {}
+    for name, provider in app.providers.items():
+        answer = answers.get(f"provider {name}")
+        if not isinstance(answer, tuple):
+            continue
+        shown, unseen = answer
+        gaps += unseen
+        for pool in shown:
+            declared = app.configuration.pools.get(pool.id)
+            if declared is not None and declared.provider == name:
+                pools.append(pool)
+                owners[pool.id] = provider
+    for name in sorted(set(app.configuration.pools) - set(owners)):
+        gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
+    return sorted(pools, key=lambda pool: pool.id), owners
+
+
+def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
+    """The samples of all sources through the input gate: what is unsound is dropped and told."""
+    fresh = app.policy.freshness
+    limits = Limits(
+        now=now,
+        periods=fresh.periods,
+        completeness=fresh.completeness,
+        longest_gap_s=fresh.longest_gap_s,
+        window_s=fresh.window_s,
+    )
+    told = tuple(
+        about(Code.UNREADABLE, "", f"{part.rejected[0]} ({len(part.rejected)} rows dropped)")
+        for part in parts
+        if part.rejected
+    )
+    if not parts:
+        return Gated(notices=told)
+    gated = frame.gate(
+        np.concatenate([part.unique_id for part in parts]),
+        np.concatenate([part.ds for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        limits,
+        strict=False,
+    )
+    return replace(gated, notices=told + gated.notices)
+
+
+def look_ahead(
+    app: App, seen: Seen, *, on_progress: Callable[[int], None] | None = None
+) -> tuple[dict[str, Forecast], dict[str, Outlook]]:
+    """Forecast every series once, and bring history and forecast of each pool to units."""
+    now = seen.snapshot.taken_at
+    settings = app.configuration.forecast
+    issued_at = now - timedelta(seconds=now.timestamp() % HOUR_S)
+    needed = {
+        demand.series: app.policy.of(pool.id).model
+        for pool in seen.snapshot.pools
+        for demand in pool.demands
+        if scalers.load(app.policy.of(pool.id).scaler).AHEAD
+    }
+    raw = engine.forecast(
+        [seen.series[name] for name in sorted(needed)],
+        model=needed,
+        issued_at=issued_at,
+        horizon=settings.horizon_s // HOUR_S,
+        levels=settings.levels,
+        timeout_s=settings.timeout_s,
+        on_progress=on_progress,
+    )
+    forecasts: dict[str, Forecast] = {}
+    outlooks: dict[str, Outlook] = {}
+    for pool in seen.snapshot.pools:
+        if not pool.demands:
+            continue
+        ahead = scalers.load(app.policy.of(pool.id).scaler).AHEAD
+        joined = _in_units(pool, raw) if ahead else None
+        if joined is not None:
+            forecasts[pool.id] = joined
+        outlooks[pool.id] = _outlook(app, pool, seen, joined, wants_ahead=ahead)
+    return forecasts, outlooks
+
+
+def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:
+    """The pool's forecast in units, the largest over its metrics; None where one of them has none."""
+    parts = [raw.get(demand.series) for demand in pool.demands]
+    there = [part for part in parts if part is not None]
+    if len(there) < len(parts):
+        return None
+    values = [part.values / demand.unit_capacity for part, demand in zip(there, pool.demands, strict=True)]
+    notes = tuple(note for part in there for note in part.notes)
+    models = " + ".join(dict.fromkeys(part.model for part in there))
+    return replace(there[0], unique_id=pool.id, values=np.max(values, axis=0), model=models, notes=notes)
+
+
+def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, wants_ahead: bool) -> Outlook:
+    now = seen.snapshot.taken_at
+    declared = app.configuration.pools[pool.id].demands
+    refusals = [seen.refused[d.series] for d in declared if d.series in seen.refused]
+    if wants_ahead and forecast is None:
+        refusals.append(f"{pool.id}: there is no forecast that passes the gate")
+    metrics = [seen.series[demand.series] for demand in pool.demands]
+    demand = sizing.demand_units(metrics, [d.unit_capacity for d in pool.demands], end=now)
+    ahead = None
+    if forecast is not None:
+        ahead = sizing.quantiles_by_step(
+            forecast.values,
+            issued_at=forecast.issued_at,
+            now=now,
+            step_s=demand.step_s,
+            steps=max(1, -(-pool.lead_time_s // demand.step_s)) + 1,
+            ratio=sizing.peak_to_mean(demand),
+        )
+    return Outlook(
+        pool_id=pool.id,
+        demand=demand,
+        ahead=ahead,
+        levels=forecast.levels if forecast is not None else (),
+        model=forecast.model if forecast is not None else "",
+        refusal="; ".join(refusals),
+        notes=forecast.notes if forecast is not None else (),
+    )
