@@ -80,7 +80,7 @@ def empty(**changes) -> Plan:
 def test_the_plan_of_eight_pools_reads_as_it_is_written_in_the_world(width, file):
     """A plan of eight pools is, to the letter, the text that an operator was shown and agreed with."""
     text = plan_text(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS, width=width)
-    assert text == (WORLDS / file).read_text(encoding="utf-8")
+    assert text.replace(W.PLAN.id, "0123456789abcdef") == (WORLDS / file).read_text(encoding="utf-8")
 
 
 def test_an_empty_plan_says_so_in_one_friendly_line():
