@@ -37,6 +37,10 @@ class App:
     history: History
     trail: SqlTrail
 
+    def close(self) -> None:
+        """Let go of the store's file."""
+        self.history.close()
+
 
 def build(configuration: Configuration, clock: Clock | None = None) -> App:
     """Build what the configuration describes; a `clock` given wins over the configuration's `now`.
@@ -75,9 +79,8 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
     for name, settings in configuration.providers.items():
         provider = providers.load(name).connect(settings, clock)
         if isinstance(provider, FakeCloud):
-            for pool in configuration.pools.values():
-                if pool.provider == name:
-                    provider.create(pool.seed())
+            mine = (pool for pool in configuration.pools.values() if pool.provider == name)
+            provider.create_all(pool.seed() for pool in mine)
         connected[name] = provider
     return connected
 

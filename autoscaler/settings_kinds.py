@@ -190,14 +190,6 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _scalers() -> tuple[str, ...]:
-    return scalers.names()
-
-
-def _models() -> tuple[str, ...]:
-    return tuple(models.names())
-
-
 _COUNT = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MOST_UNITS}, {"type": "string"}]}
 _TIME = {
     "anyOf": [{"type": "integer", "minimum": 0, "maximum": LONGEST_S}, {"type": "string"}],
@@ -242,8 +234,10 @@ def enumerated(kind: type[Enum], word: str) -> tuple[BeforeValidator, WithJsonSc
     return BeforeValidator(_member(kind, word)), WithJsonSchema({"type": "string", "enum": choices})
 
 
-Scaler = Annotated[str, BeforeValidator(one_of(_scalers, "scaler")), WithJsonSchema({"type": "string"})]
-Model = Annotated[str, BeforeValidator(one_of(_models, "forecast model")), WithJsonSchema({"type": "string"})]
+_SCALERS = {"type": "string", "enum": [*scalers.names()]}
+_MODELS = {"type": "string", "enum": [*models.names()]}
+Scaler = Annotated[str, BeforeValidator(one_of(scalers.names, "scaler")), WithJsonSchema(_SCALERS)]
+Model = Annotated[str, BeforeValidator(one_of(models.names, "forecast model")), WithJsonSchema(_MODELS)]
 Utc = Annotated[str, BeforeValidator(_timezone), WithJsonSchema({"const": "UTC"})]
 Now = Annotated[
     str | datetime,

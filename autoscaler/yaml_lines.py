@@ -15,7 +15,8 @@ import yaml
 
 from autoscaler.errors import ConfigError
 
-LARGEST_BYTES = 1 << 20
+LARGEST_BYTES = 4 << 20  # 20,000 pools
+MOST_EVENTS = 1_000_000  # keys, values, begins and ends; each costs about a kilobyte while a file is read
 DEEPEST = 20
 
 Place = tuple[str | int, ...]
@@ -79,10 +80,12 @@ def _said(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
 def _refuse_bombs(events: Any, file: str) -> None:
     """Look at the events only, which cost no more than the text: nothing is expanded or nested yet."""
     depth = 0
-    for event in events:
+    for count, event in enumerate(events):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ConfigError("anchors and aliases are refused; write the value out", file=file, line=line)
+        if count > MOST_EVENTS:
+            raise ConfigError(f"holds over {MOST_EVENTS:,} keys and values", file=file, line=line)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -112,10 +115,10 @@ def _mapping(node: yaml.MappingNode, place: Place, document: Document) -> dict[s
     found: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode) or not key_node.value:
+        key = key_node.value
+        if not isinstance(key_node, yaml.ScalarNode) or not key or not key.isprintable():
             document.problems.append((line, "a key must be a word"))
             continue
-        key = key_node.value
         if key in found:
             first = document.lines[(*place, key)]
             name = ".".join(str(part) for part in (*place, key))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -35,6 +35,7 @@ CREATE TABLE batch (
   pool_id TEXT NOT NULL REFERENCES pool, zone TEXT NOT NULL,
   units INTEGER NOT NULL CHECK (units > 0), serves_at REAL NOT NULL
 );
+CREATE INDEX batch_pool ON batch (pool_id);
 CREATE TABLE call (key TEXT PRIMARY KEY, pool_id TEXT NOT NULL, size INTEGER NOT NULL, answer TEXT NOT NULL);
 """
 
@@ -70,26 +71,19 @@ class FakeCloud:
                 raise Invalid(f"{path} is no fake cloud of version {SCHEMA_VERSION}; name another file")
 
     def create(self, pool: Pool) -> Pool:
-        """Make a pool with `pool.desired` units that serve at once; idempotent.
+        """Make a pool with `pool.desired` units that serve at once, and read it; see `create_all`."""
+        self.create_all([pool])
+        return self.read(pool.id)
+
+    def create_all(self, pools: Iterable[Pool]) -> None:
+        """Make the pools, all or none; idempotent. Invalid where a size is outside its own bounds.
 
         A pool that is there keeps its size and its units; its bounds, offerings and the like become what is
         said now, which moves its version only if they differ.
         """
-        declared = canonical(replace(pool, desired=0, ready={}, version="", last_scaled_at=None))
         with self._transaction() as database:
-            row = database.execute("SELECT declared FROM pool WHERE id = ?", (pool.id,)).fetchone()
-            if row is None:
-                _refuse_size(pool, pool.desired)
-                database.execute(
-                    "INSERT INTO pool VALUES (?, ?, ?, 1, NULL)", (pool.id, declared, pool.desired)
-                )
-                # They were there before any clock that may ask: an old trace has an old one.
-                _boot(database, pool, pool.desired, serves_at=0.0)
-            elif row[0] != declared:
-                database.execute(
-                    "UPDATE pool SET declared = ?, revision = revision + 1 WHERE id = ?", (declared, pool.id)
-                )
-            return self._read(database, pool.id)
+            for pool in pools:
+                _create(database, pool)
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """Every pool, by id; this cloud hides nothing."""
@@ -168,6 +162,20 @@ class FakeCloud:
             raise Unreachable(f"the fake cloud {self._path} does not answer: {error}") from error
         except sqlite3.DatabaseError as error:
             raise Invalid(f"{self._path} is no fake cloud ({error}); name another file") from error
+
+
+def _create(database: sqlite3.Connection, pool: Pool) -> None:
+    declared = canonical(replace(pool, desired=0, ready={}, version="", last_scaled_at=None))
+    row = database.execute("SELECT declared FROM pool WHERE id = ?", (pool.id,)).fetchone()
+    if row is None:
+        _refuse_size(pool, pool.desired)
+        database.execute("INSERT INTO pool VALUES (?, ?, ?, 1, NULL)", (pool.id, declared, pool.desired))
+        # They were there before any clock that may ask: an old trace has an old one.
+        _boot(database, pool, pool.desired, serves_at=0.0)
+    elif row[0] != declared:
+        database.execute(
+            "UPDATE pool SET declared = ?, revision = revision + 1 WHERE id = ?", (declared, pool.id)
+        )
 
 
 def _refuse_size(pool: Pool, size: int) -> None:

@@ -59,6 +59,10 @@ class History:
         """`engine` is that of `autoscaler.store.database.connect`."""
         self._engine = engine
 
+    def close(self) -> None:
+        """Let go of the file, for the trail of the same engine too; the next use opens it again."""
+        self._engine.dispose()
+
     def append(self, series: Series) -> int:
         """Keep one series; see `append_all`."""
         return self.append_all([series])

@@ -109,6 +109,8 @@ CASES = {
     "two documents": ("pools: {}\n---\npools: {}\n", 2, "is not YAML"),
     "setting with depth": (HEAD + "    settings: {level: [1]}\n", 9, "from 0 up"),
     "list as key": ("? [a]\n: 1\n", 1, "a key must be a word"),
+    "hostile key": ('"a\\e[31mred": 1\n', 1, "a key must be a word"),
+    "hostile value": ('now: "\\e[31mred"\n', 1, r"'\x1b[31mred' is no time"),
     "deep": ("state: " + "[" * 5000 + "]" * 5000, 1, "nested more than 20 deep"),
     "empty file": ("", 1, "is empty"),
     "only a comment": ("# nothing\n", 1, "is empty"),
@@ -138,7 +140,13 @@ def test_f69_yaml_bomb_costs_nothing(tmp_path):
 
 def test_f69_a_giant_file_is_not_read_as_yaml(tmp_path):
     """A file over the limit is refused by its size."""
-    assert "over the limit of 1,048,576" in problems(tmp_path, "#" * (1 << 20) + "\npools: {}\n")[0]
+    assert "over the limit of 4,194,304" in problems(tmp_path, "#" * (4 << 20) + "\npools: {}\n")[0]
+
+
+def test_f69_a_million_values_are_not_read(tmp_path):
+    """A file within the limit of bytes that holds too many values is refused before they are built."""
+    (found,) = problems(tmp_path, "pools: [" + "1," * 1_100_000 + "]\n")
+    assert found == "F:1: holds over 1,000,000 keys and values"
 
 
 def test_f69_control_characters_are_refused(tmp_path):

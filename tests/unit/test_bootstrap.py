@@ -59,6 +59,7 @@ def test_everything_is_built(folder):
     assert app.history.read(["a", "b"]) == []
     assert app.trail.doubtful() == ()
     assert len(app.metrics) == 2
+    app.close()
 
 
 def test_building_again_changes_nothing(folder):
