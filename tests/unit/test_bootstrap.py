@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +103,25 @@ def test_no_sample_at_all_is_said(folder, text):
     """`last-sample` without any sample of a pool's series ends in one line that says so."""
     with pytest.raises(DataError, match="found no sample of any pool's series"):
         bootstrap.build(configured(folder, text=text))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(
+    "LOADLINE_DATA" not in os.environ, reason="LOADLINE_DATA does not name the folder of traces"
+)
+@pytest.mark.parametrize(
+    ("name", "now", "pools"),
+    [
+        ("real-trace.yaml", datetime(2024, 8, 23, 13, 3, tzinfo=UTC), 6),
+        ("real-trace-web.yaml", datetime(1995, 7, 28, 17, 32, tzinfo=UTC), 1),
+    ],
+)
+def test_the_real_traces_are_planned_as_of_their_last_sample(tmp_path, monkeypatch, name, now, pools):
+    """The examples on real traces build: the clock stands at the end of the trace, the pools are there."""
+    monkeypatch.setenv("LOADLINE__state", str(tmp_path / "loadline.db"))
+    monkeypatch.setenv("LOADLINE__providers__fake__path", str(tmp_path / "cloud.db"))
+    examples = Path(__file__).parents[2] / "examples"
+    app = bootstrap.build(config.load(str(examples / name)))
+    assert app.clock.now() == now
+    assert len(app.providers["fake"].list()[0]) == pools
+    app.close()

@@ -53,7 +53,7 @@ def history(engine):
 
 
 @given(st.lists(SAMPLE, min_size=1, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_samples_come_back_within_24_bits(values):
     """Any finite value comes back with a relative error of at most 2^-24; absent stays absent."""
     with tempfile.TemporaryDirectory() as folder:
@@ -74,12 +74,12 @@ PIECES = st.lists(
         st.integers(0, 30), st.lists(st.one_of(st.just(np.nan), st.integers(0, 9)), min_size=1, max_size=12)
     ),
     min_size=1,
-    max_size=8,
+    max_size=6,
 )
 
 
 @given(PIECES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_pieces_in_any_order_are_one_series(pieces):
     """The newest finite value of each step wins, an absent one never erases, and nothing is there twice."""
     expected = np.full(60, np.nan)
