@@ -141,7 +141,7 @@ def fan(chart: Chart, *, after: int | None = None) -> Any:
         y=np.append(seen.y, seen.y[-1:]),
         name="demand",
         mode="lines",
-        line={"color": DEMAND, "width": 1.6, "shape": "hv"},
+        line={"color": DEMAND, "width": 0.8 if seen.bucket_s else 1.6, "shape": "hv"},
         hovertemplate="%{y:,.4g}",
     )
     last = _bands(figure, chart) if len(chart.values) and chart.levels else now
@@ -209,7 +209,7 @@ def capacity(
         name="demand",
         legendrank=len(lines),
         mode="lines",
-        line={"color": DEMAND, "width": 1.2, "shape": "hv"},
+        line={"color": DEMAND, "width": 0.6 if seen.bucket_s else 1.2, "shape": "hv"},
         fill="tozeroy",
         fillcolor="rgba(123, 129, 140, 0.22)",
         hovertemplate="%{y:,.4g}",

@@ -83,6 +83,7 @@ def report(
         ],
         complete=plan.complete,
         replay=_replay(rows, ours),
+        asked="" if violation_target is None else format_share(violation_target),
         pools=sections,
         assumptions=[wording.prose(line) for line in assumptions],
         plotly=get_plotlyjs(),
@@ -333,7 +334,8 @@ def _fan_words(chart: Chart) -> str:
             for level, peak in zip(chart.levels, peaks, strict=True)
         )
         ahead = format_duration(len(chart.values) * chart.forecast_step_s)
-        words += f". The next {ahead}, by {wording.name(chart.model) or 'a model'}: {tops}"
+        step = format_duration(chart.forecast_step_s)
+        words += f". The next {ahead} in steps of {step}, by {wording.name(chart.model) or 'a model'}: {tops}"
     else:
         words += ". No forecast"
     return f"{words}. {figures.thinning(chart.stamps(), len(chart.history))}".strip()

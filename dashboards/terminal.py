@@ -44,11 +44,13 @@ def plan_text(
     is the path the plan was written to, for the next command. `explain` adds every fact with its source
     and window, digests and ids. Names and reasons from elsewhere are made inert.
     """
+    width = max(NARROWEST, width)
     page = _Page(
         plan=plan,
         pools=pools,
         outlooks=outlooks,
-        width=max(NARROWEST, width),
+        width=width,
+        columns=_columns(plan, width),
         ink=Ink(color),
         explain=explain,
         saved_as=saved_as,
@@ -73,6 +75,40 @@ def _flat(blocks: Iterable[list[str]]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Cells of each column, the same over all actions and held ones; `money` is (0, 0) where it must wrap."""
+
+    name: int
+    before: int
+    after: int
+    money: tuple[int, int]
+
+    @property
+    def head(self) -> int:
+        """Cells before what follows the size."""
+        return 4 + self.name + 2 + self.before + self.after + _ARROW + 2
+
+
+def _columns(plan: Plan, width: int) -> _Columns:
+    """Measured once for the whole plan."""
+    wishes = [*plan.actions, *(held.action for held in plan.held)]
+    before = max((len(f"{wish.before:,}") for wish in wishes), default=1)
+    after = max((len(f"{wish.after:,}") for wish in wishes), default=1)
+    known = [action.hourly_delta_usd.mid for action in plan.actions if action.hourly_delta_usd]
+    money = (
+        max((len(wording.hourly(usd)) for usd in known), default=len("price")),
+        max((len(wording.monthly(usd)) for usd in known), default=len("unknown")),
+    )
+    room = width - (4 + 2 + before + after + _ARROW)
+    if room - sum(money) - 4 >= _NAME:
+        room -= sum(money) + 4
+    else:
+        money = (0, 0)
+    longest = max((cell_len(wording.name(wish.target)) for wish in wishes), default=0)
+    return _Columns(name=max(_NAME, min(room, longest)), before=before, after=after, money=money)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
     """One plan being written: what every section needs."""
 
@@ -80,6 +116,7 @@ class _Page:
     pools: Mapping[str, Pool]
     outlooks: Mapping[str, Chart]
     width: int
+    columns: _Columns
     ink: Ink
     explain: bool
     saved_as: str
@@ -104,10 +141,10 @@ class _Page:
 
     def action(self, action: Action) -> list[str]:
         style = _STYLES.get(action.kind, Style.CHANGE)
+        beside = any(self.columns.money)
         money = self._money(action)
-        lines = self._row(wording.symbol(action), action, style, money if self._money_fits() else "")
-        if not self._money_fits():
-            lines += self._labelled("cost", " ".join(money.split()))
+        lines = self._row(wording.symbol(action), action, style, money if beside else "")
+        lines += self._labelled("cost", "" if beside else " ".join(money.split()))
         lines += self._labelled("why", wording.reason(action))
         if action.because and not self.explain:
             lines += self._labelled("", wording.facts(action.because))
@@ -129,46 +166,16 @@ class _Page:
         ]
 
     def _row(self, sign: str, action: Action, style: Style, rest: str) -> list[str]:
-        title = fit(wording.name(action.target), self._name_cells())
-        before, after = self._count_cells()
-        size = f"{action.before:>{before},} -> {action.after:>{after},} units"
+        columns = self.columns
+        title = fit(wording.name(action.target), columns.name)
+        size = f"{action.before:>{columns.before},} -> {action.after:>{columns.after},} units"
         head = f"  {self.ink.paint(sign, style)} {self.ink.paint(title, Style.STRONG)}  "
         quiet = Style.QUIET if action.hourly_delta_usd is None or not action.billable else Style.PLAIN
         tail = self.ink.paint(rest, Style.CHANGE if sign == "!" else quiet)
         return [f"{head}{self.ink.paint(size, style)}  {tail}".rstrip()]
 
-    def _name_cells(self) -> int:
-        names = [wording.name(action.target) for action in self._all_actions()]
-        taken = sum(self._money_cells()) + 4 if self._money_fits() else 0
-        room = self.width - taken - 4 - 2 - sum(self._count_cells()) - _ARROW
-        return max(_NAME, min(room, max((cell_len(entry) for entry in names), default=0)))
-
-    def _money_fits(self) -> bool:
-        taken = 4 + _NAME + 2 + sum(self._count_cells()) + _ARROW
-        return taken + sum(self._money_cells()) + 4 <= self.width
-
-    def _row_cells(self) -> int:
-        return 4 + self._name_cells() + 2 + sum(self._count_cells()) + _ARROW + 2
-
-    def _all_actions(self) -> list[Action]:
-        return [*self.plan.actions, *(held.action for held in self.plan.held)]
-
-    def _count_cells(self) -> tuple[int, int]:
-        actions = self._all_actions()
-        return (
-            max((len(f"{action.before:,}") for action in actions), default=1),
-            max((len(f"{action.after:,}") for action in actions), default=1),
-        )
-
-    def _money_cells(self) -> tuple[int, int]:
-        known = [a.hourly_delta_usd.mid for a in self.plan.actions if a.hourly_delta_usd]
-        return (
-            max((len(wording.hourly(usd)) for usd in known), default=len("price")),
-            max((len(wording.monthly(usd)) for usd in known), default=len("unknown")),
-        )
-
     def _money(self, action: Action) -> str:
-        first, second = self._money_cells()
+        first, second = self.columns.money
         if action.hourly_delta_usd is None:
             return "price unknown".rjust(first + 2 + second)
         usd = action.hourly_delta_usd.mid
@@ -216,7 +223,7 @@ class _Page:
 
     def _held(self, held: Held) -> list[str]:
         code, until = held.guard.value, wording.until(held)
-        room = self.width - self._row_cells()
+        room = self.width - self.columns.head
         tails = [f"{code}, {until}", code]
         tail = next((text for text in tails if cell_len(text) <= room), "")
         lines = self._row("!", held.action, Style.CHANGE, tail)
@@ -340,7 +347,8 @@ def _sparks(chart: Chart, cells: int) -> tuple[str, str, str]:
         return sparkline(back, cells - right, top=top), "", f"{past} │ no forecast"
     level = f"p{wording.number(chart.levels[-1] * 100)}"
     model = f" ({wording.name(chart.model)})" if chart.model else ""
-    coming = f"next {format_duration(ahead_s)} {level} {_span(ahead)}{model}"
+    each = {3600: "hourly ", chart.step_s: ""}.get(chart.forecast_step_s, "")
+    coming = f"next {format_duration(ahead_s)} {each}{level} {_span(ahead)}{model}"
     return sparkline(back, cells - right, top=top), sparkline(ahead, right, top=top), f"{past} │ {coming}"
 
 

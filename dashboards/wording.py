@@ -60,8 +60,16 @@ def name(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def prose(text: str) -> str:
-    """One line of words from elsewhere, inert and cut."""
-    return inert(" ".join(text.split()), PROSE_LIMIT)
+    """One line of words from elsewhere, inert and cut; stamps in it are written as moments."""
+    line = inert(" ".join(text.split()), PROSE_LIMIT)
+    return _STAMP.sub(lambda stamp: _moment_of(stamp[0]), line)
+
+
+def _moment_of(stamp: str) -> str:
+    try:
+        return moment(datetime.fromisoformat(stamp))
+    except ValueError:
+        return stamp  # looks like a stamp and is none: the 31st of February
 
 
 def moment(when: datetime, *, near: datetime | None = None) -> str:
@@ -130,7 +138,7 @@ def quantity(fact: Fact) -> str:
     """The value of a fact with its unit, as people write it."""
     value, unit = fact.value, inert(fact.unit, 24)
     if isinstance(value, str):
-        text = moment(datetime.fromisoformat(value)) if _STAMP.fullmatch(value) else name(value)
+        text = _moment_of(value) if _STAMP.fullmatch(value) else name(value)
     elif unit in {"share", "fraction"}:
         return format_share(value)
     elif unit in {"s", "seconds"}:
@@ -157,10 +165,12 @@ def facts(entries: Iterable[Fact]) -> str:
 
 
 def probability(value: float) -> str:
-    """`97 %`, `99.5 %`, `over 99.9 %`: never rounded up to certainty."""
+    """`97 %`, `99.5 %`, `over 99.9 %`: never rounded to certainty."""
     percent = value * 100
     if percent > 99.9:
         return "over 99.9 %"
+    if percent < 1:
+        return "under 1 %"
     return f"{percent:.0f} %" if percent < 99 or percent == int(percent) else f"{percent:.1f} %"
 
 

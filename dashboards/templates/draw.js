@@ -23,7 +23,7 @@
         change[key + ".gridcolor"] = grid;
         change[key + ".linecolor"] = grid;
         change[key + ".tickcolor"] = grid;
-        if (key.startsWith("x")) change[key + ".nticks"] = narrow.matches ? 4 : 7;
+        if (layout[key].type === "date") change[key + ".nticks"] = narrow.matches ? 4 : 7;
       }
     }
     return change;

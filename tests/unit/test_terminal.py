@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from time import process_time
 from types import SimpleNamespace
 
 import numpy as np
@@ -191,12 +192,36 @@ def test_f76_a_hostile_name_is_shown_for_what_it_is():
     """An override is written out, a ten-kilobyte name is cut, and the row stays one line."""
     assert inert("a\x1b[31mb\u202ec") == r"a\x1b[31mb\u202ec"
     plan = replace(
-        W.PLAN, actions=(replace(W.WEB, target=HOSTILE), replace(W.WEB, target="y" * 10_000)), held=()
+        W.PLAN, actions=(replace(W.WEB, target=HOSTILE), replace(W.WEB, target="y" * 2_000)), held=()
     )
     text = plan_text(plan, pools={}, outlooks={})
     assert "\nNext: rm" not in text
     assert "y" * 49 not in text
     assert r"\x1b[2J" in text
+
+
+def test_stamps_in_words_are_written_as_moments():
+    """A stamp within a reason is written like every other moment; what only looks like one stays."""
+    assert wording.prose("ended at 2026-11-23T12:44:00+02:00, so") == "ended at 2026-11-23 10:44Z, so"
+    assert wording.prose("2026-02-31T12:44:00Z") == "2026-02-31T12:44:00Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0, "under 1 %"), (0.5, "50 %"), (0.97, "97 %"), (0.995, "99.5 %"), (0.9999, "over 99.9 %")],
+)
+def test_no_probability_is_rounded_to_certainty(value, words):
+    """A forecast never says that something is certain or impossible."""
+    assert wording.probability(value) == words
+
+
+def test_thousands_of_actions_are_printed_in_seconds():
+    """Printing is linear in the plan: columns are measured once."""
+    actions = tuple(replace(W.WEB, target=f"pool-{number:05d}") for number in range(2_000))
+    begin = process_time()
+    text = plan_text(replace(W.PLAN, actions=actions), pools={}, outlooks={})
+    assert process_time() - begin < 5
+    assert text.count("pool-") == 2_000
 
 
 @given(st.text(), st.integers(2, 40))
