@@ -202,7 +202,7 @@ def _table(plan: Plan) -> str:
             f"{action.before:,} → {action.after:,}",
             *_money(action),
             _prose(wording.reason(action)),
-            "unknown" if action.confidence is None else wording.probability(action.confidence),
+            wording.assurance(action),
         )
         for action in plan.actions
     ]

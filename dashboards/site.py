@@ -209,7 +209,7 @@ def _action(action: Action, plan: Plan, pools: Mapping[str, Pool]) -> dict[str, 
         "note": "; ".join([*notes, *([spread] if spread else [])]),
         "why": wording.reason(action),
         "facts": wording.facts(action.because),
-        "sure": "unknown" if action.confidence is None else wording.probability(action.confidence),
+        "sure": wording.assurance(action),
         "sure_words": _within(action, plan, pools.get(action.target)),
         "id": action.id,
     }

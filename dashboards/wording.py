@@ -174,11 +174,21 @@ def probability(value: float) -> str:
     return f"{percent:.0f} %" if percent < 99 or percent == int(percent) else f"{percent:.1f} %"
 
 
+def assurance(action: Action) -> str:
+    """The confidence of an action in a word or two.
+
+    Zero is not "impossible": it is what stands where even the lowest forecast level is above the size.
+    """
+    if action.confidence is None:
+        return "unknown"
+    return probability(action.confidence) if action.confidence > 0 else "no assurance"
+
+
 def confidence(action: Action, plan: Plan, pool: Pool | None) -> str:
     """`97 % that demand stays within 14 until 10:05Z`; says so where there is no forecast."""
     if action.confidence is None:
         return "unknown: no forecast stands behind it"
-    words = f"{probability(action.confidence)} that demand stays within {action.after:,}"
+    words = f"{assurance(action)} that demand stays within {action.after:,}"
     if pool is None:
         return f"{words} over the lead time"
     return f"{words} until {moment(plan.made_at + timedelta(seconds=pool.lead_time_s), near=plan.made_at)}"

@@ -208,11 +208,17 @@ def test_stamps_in_words_are_written_as_moments():
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.0, "under 1 %"), (0.5, "50 %"), (0.97, "97 %"), (0.995, "99.5 %"), (0.9999, "over 99.9 %")],
+    [(0.004, "under 1 %"), (0.5, "50 %"), (0.97, "97 %"), (0.995, "99.5 %"), (0.9999, "over 99.9 %")],
 )
 def test_no_probability_is_rounded_to_certainty(value, words):
     """A forecast never says that something is certain or impossible."""
     assert wording.probability(value) == words
+
+
+def test_a_size_below_every_forecast_level_is_not_called_impossible():
+    """Confidence zero means that no level lies below the size: there is no assurance, and no more is said."""
+    words = wording.confidence(replace(W.WEB, confidence=0.0), W.PLAN, W.POOLS["web"])
+    assert words == "no assurance that demand stays within 14 until 09:55Z"
 
 
 def test_thousands_of_actions_are_printed_in_seconds():
