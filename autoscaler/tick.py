@@ -19,6 +19,7 @@ from autoscaler.errors import LoadlineError
 from autoscaler.ports import Samples
 from autoscaler.settled import settle
 from forecasts import frame
+from forecasts.fallback import last_resort
 from forecasts.limits import Code, Gated, Limits, about
 from forecasts.types import HOUR_S, Forecast, Series
 from policies import planner, scalers, sizing
@@ -78,7 +79,7 @@ def undo(app: App, actions: Sequence[Action]) -> Turn:
     seen = observe(app)
     now = seen.snapshot.taken_at
     outlooks = {
-        pool.id: _outlook(app, pool, seen, None, wants_ahead=False)
+        pool.id: _outlook(app, pool, seen, None, forecast_sound=True)
         for pool in seen.snapshot.pools
         if pool.demands
     }
@@ -88,9 +89,9 @@ def undo(app: App, actions: Sequence[Action]) -> Turn:
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={})
 
 
-def tick(app: App) -> Turn:
+def tick(app: App, *, on_progress: Callable[[int], None] | None = None) -> Turn:
     """A turn of the daemon: what its pools' modes allow is applied at once."""
-    done = turn(app)
+    done = turn(app, on_progress=on_progress)
     return replace(done, outcomes=tuple(apply(app, done.plan, done.seen.owners, by_hand=False)))
 
 
@@ -258,6 +259,14 @@ def look_ahead(
         timeout_s=settings.timeout_s,
         on_progress=on_progress,
     )
+    unsound = {name for name, found in raw.items() if found is None}
+    for name in unsound:
+        raw[name] = last_resort(
+            frame.hourly(seen.series[name]).until(issued_at),
+            issued_at=issued_at,
+            horizon=settings.horizon_s // HOUR_S,
+            levels=settings.levels,
+        )
     forecasts: dict[str, Forecast] = {}
     outlooks: dict[str, Outlook] = {}
     for pool in seen.snapshot.pools:
@@ -267,7 +276,8 @@ def look_ahead(
         joined = _in_units(pool, raw) if ahead else None
         if joined is not None:
             forecasts[pool.id] = joined
-        outlooks[pool.id] = _outlook(app, pool, seen, joined, wants_ahead=ahead)
+        sound = all(demand.series not in unsound for demand in pool.demands)
+        outlooks[pool.id] = _outlook(app, pool, seen, joined, forecast_sound=sound)
     return forecasts, outlooks
 
 
@@ -283,11 +293,11 @@ def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None
     return replace(there[0], unique_id=pool.id, values=np.max(values, axis=0), model=models, notes=notes)
 
 
-def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, wants_ahead: bool) -> Outlook:
+def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, forecast_sound: bool) -> Outlook:
     now = seen.snapshot.taken_at
     declared = app.configuration.pools[pool.id].demands
     refusals = [seen.refused[d.series] for d in declared if d.series in seen.refused]
-    if wants_ahead and forecast is None:
+    if not forecast_sound and not refusals:
         refusals.append(f"{pool.id}: there is no forecast that passes the gate")
     metrics = [seen.series[demand.series] for demand in pool.demands]
     demand = sizing.demand_units(metrics, [d.unit_capacity for d in pool.demands], end=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from typing import Any
 
 import jinja2
@@ -172,19 +172,19 @@ def _replay_tiles(rows: Sequence[ReplayRow], ours: str, target: float | None) ->
     tiles = [
         _Tile(label="Violation in replay", value=format_share(fmean(mine)), note=", ".join(asked + others))
     ]
-    sums = {
-        scaler: sum(row.cost_unit_hours for row in rows if row.scaler == scaler)
-        for scaler in (ours, "hpa", "static")
-    }
-    costs = [
-        f"{(sums[ours] / sums[scaler] - 1) * 100:+.0f} % against {name}"
-        for scaler, name in (("hpa", "HPA"), ("static", "static"))
-        if scaler != ours and sums[scaler]
-    ]
+    means = {name: _mean_ratio(rows, ours, scaler) for scaler, name in (("hpa", "HPA"), ("static", "static"))}
+    costs = [f"{ratio:.2f} × {name}" for name, ratio in means.items() if ratio is not None]
     if costs:
-        note = ", ".join(costs[1:])
-        tiles.append(_Tile(label="Unit-hours in replay", value=costs[0], note=note))
+        pools = len({row.pool for row in rows})
+        note = ", ".join([*costs[1:], f"geometric mean of {pools} pools"])
+        tiles.append(_Tile(label="Cost in replay", value=costs[0], note=note))
     return tiles
+
+
+def _mean_ratio(rows: Sequence[ReplayRow], ours: str, baseline: str) -> float | None:
+    """The geometric mean over the pools of our cost over the baseline's; None where it was not run."""
+    ratios = [ratio for (_, scaler), ratio in of_baseline(rows, baseline).items() if scaler == ours]
+    return geometric_mean(ratios) if ratios and ours != baseline and min(ratios) > 0 else None
 
 
 def _money(action: Action) -> tuple[str, str]:

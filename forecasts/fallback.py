@@ -72,6 +72,29 @@ def _resorts(
     return [(SEASONAL_NAIVE, naive), (SAME_HOUR, np.repeat(top[:, None], len(levels), axis=1))]
 
 
+def last_resort(
+    history: Series, *, issued_at: datetime, horizon: int, levels: Sequence[float], notes: Sequence[str] = ()
+) -> Forecast | None:
+    """The largest of the same hour of past weeks, for a history that stopped before `issued_at`.
+
+    What it says may let a pool grow; whoever uses it must not let one shrink. None where nothing is known.
+    """
+    late = round((issued_at - history.end).total_seconds() / history.step_s)
+    top = same_hour(history.y, late + horizon, max(1, WEEK_S // history.step_s))[late:]
+    if late < 0 or not np.isfinite(top).all():
+        return None
+    return Forecast(
+        unique_id=history.unique_id,
+        issued_at=issued_at,
+        step_s=history.step_s,
+        levels=tuple(levels),
+        values=np.repeat(top[:, None], len(levels), axis=1),
+        model=SAME_HOUR,
+        trained_through=history.end,
+        notes=tuple(notes),
+    )
+
+
 def same_hour(y: NDArray[np.float64], horizon: int, week: int) -> NDArray[np.float64]:
     """The largest value of the same step of the last four weeks [horizon].
 

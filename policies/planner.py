@@ -50,12 +50,11 @@ class Outlook:
     refusal: str = ""
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def live(self) -> float:
         """The newest demand in units of the last LIVE_STEPS steps, NaN where none was seen."""
-        newest = self.demand.y[-LIVE_STEPS:]
-        seen = newest[~np.isnan(newest)]
-        return float(seen[-1]) if len(seen) else math.nan
+        newest: list[float] = self.demand.y[-LIVE_STEPS:].tolist()
+        return next((value for value in reversed(newest) if not math.isnan(value)), math.nan)
 
     @property
     def doubt(self) -> str:
@@ -67,7 +66,8 @@ class Outlook:
         """The largest of each level's quantiles over the horizon; empty without a forecast."""
         if self.ahead is None or not len(self.ahead):
             return []
-        return np.fmax.reduce(self.ahead, axis=0).tolist()
+        peaks: list[float] = np.fmax.reduce(self.ahead, axis=0).tolist()
+        return peaks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

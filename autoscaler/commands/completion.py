@@ -10,9 +10,9 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(*, shell: str) -> None:
     """Print the script that completes commands and flags: eval "$(loadline completion bash)"."""
-    from autoscaler.cli import root  # noqa: PLC0415 - the root imports this module
-
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"there is no completion for {shell}")
-    click.echo(kind(root, {}, "loadline", "_LOADLINE_COMPLETE").source())
+    click.echo(
+        kind(click.get_current_context().find_root().command, {}, "loadline", "_LOADLINE_COMPLETE").source()
+    )
