@@ -126,8 +126,9 @@ def budgets(wish: Wish, limits: Sequence[Budget], ledger: Ledger, now: datetime)
     for budget in limits:
         left, until = ledger.left(budget, pool, now)
         if left < pool.desired - best.size:
+            whose = "all" if budget.scope is Scope.ALL else f"a {budget.scope}'s"
             why = (
-                f"at most {budget.step.units} or {budget.step.share:.0%} of a {budget.scope}'s units "
+                f"at most {budget.step.units} or {budget.step.share:.0%} of {whose} units "
                 f"go in {format_duration(budget.window_s)}"
             )
             best = Verdict(pool.desired - left, Guard.CHANGE_BUDGET, until, why)
