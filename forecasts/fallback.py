@@ -33,8 +33,8 @@ def settle(
     """The first sound forecast of the chain, or None: hold.
 
     `history` is float64 [steps] in the step of the forecast, complete at `issued_at`; `candidates` come
-    first, in their order, then the seasonal naive, then for every level the largest value of the same
-    hour in the last four weeks. The notes of the result are `notes` and who was refused, and why.
+    first, in their order, then the seasonal naive, then `last_resort`, which is past load and needs no
+    gate. The notes of the result are `notes` and who was refused, and why.
     """
     seen = history.until(issued_at)
     told = list(notes)
@@ -43,33 +43,26 @@ def settle(
         if why is None:
             return _with_notes(candidate, told)
         told.append(f"{candidate.model} refused: {why}")
-    for model, values in _resorts(seen, issued_at, horizon, levels):
-        forecast = Forecast(
-            unique_id=history.unique_id,
-            issued_at=issued_at,
-            step_s=history.step_s,
-            levels=tuple(levels),
-            values=values,
-            model=model,
-            trained_through=seen.end,
-            notes=tuple(told),
-        )
-        why = refusal(forecast, seen)
-        if why is None:
-            return forecast
-        told.append(f"{model} refused: {why}")
-    return None
+    naive = _naive(seen, issued_at, horizon, levels)
+    why = refusal(naive, seen)
+    if why is None:
+        return _with_notes(naive, told)
+    told.append(f"{SEASONAL_NAIVE} refused: {why}")
+    return last_resort(seen, issued_at=issued_at, horizon=horizon, levels=levels, notes=told)
 
 
-def _resorts(
-    seen: Series, issued_at: datetime, horizon: int, levels: Sequence[float]
-) -> list[tuple[str, NDArray[np.float64]]]:
-    """What needs no fitting: name and values [horizon, level]."""
-    day, week = max(1, DAY_S // seen.step_s), max(1, WEEK_S // seen.step_s)
+def _naive(seen: Series, issued_at: datetime, horizon: int, levels: Sequence[float]) -> Forecast:
+    seasons = (max(1, DAY_S // seen.step_s), max(1, WEEK_S // seen.step_s))
     late = round((issued_at - seen.end).total_seconds() / seen.step_s)
-    naive = seasonal_naive.fit_predict([seen.y], late + horizon, levels, seasons=(day, week))[0][late:]
-    top = same_hour(seen.y, late + horizon, week)[late:]
-    return [(SEASONAL_NAIVE, naive), (SAME_HOUR, np.repeat(top[:, None], len(levels), axis=1))]
+    return Forecast(
+        unique_id=seen.unique_id,
+        issued_at=issued_at,
+        step_s=seen.step_s,
+        levels=tuple(levels),
+        values=seasonal_naive.fit_predict([seen.y], late + horizon, levels, seasons=seasons)[0][late:],
+        model=SEASONAL_NAIVE,
+        trained_through=seen.end,
+    )
 
 
 def last_resort(

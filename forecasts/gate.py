@@ -21,6 +21,8 @@ CEILING_WINDOW_S = 28 * DAY_S
 AGREEMENT = 4.0
 # Means below this share of the trailing mean count as this much: near nothing, factors tell nothing.
 NOTHING = 0.05
+# Zero, but for what sums of floats leave behind.
+ZERO = 1e-9
 
 
 def refusal(forecast: Forecast, history: Series, *, multiplier: float = 1.0) -> str | None:
@@ -53,7 +55,7 @@ def _against(forecast: Forecast, history: Series, multiplier: float) -> str | No
     ceiling = CEILING * float(past.max()) * multiplier
     if forecast.values.max() > ceiling:
         return f"it reaches {forecast.values.max():g}, above {ceiling:g} ({CEILING:g} x the last 28 days)"
-    if not forecast.values.any() and _tail(history, WEEK_S).any():
+    if forecast.values.max() <= ZERO * float(past.max()) and _tail(history, WEEK_S).any():
         return "it is zero throughout, and last week was not"
     return _disagreement(forecast, history, past, multiplier)
 

@@ -29,7 +29,7 @@ def quantiles(
     if y.size and (y == y[0]).all():
         return np.full((horizon, len(levels)), max(0.0, float(y[0])))
     bands = sorted({_band(level) for level in levels} - {0.0})
-    found = model.forecast(y=y, h=horizon, level=bands)
+    found = model.forecast(y=y, h=horizon, level=bands or None)  # some models fail on an empty list
     columns = [found[_column(level)] for level in levels]
     return np.sort(np.maximum(np.stack(columns, axis=1).astype(np.float64), 0.0), axis=1)
 

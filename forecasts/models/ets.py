@@ -1,7 +1,9 @@
-"""Exponential smoothing with error, trend and season chosen by information criterion (AutoETS).
+"""Exponential smoothing with an additive day, its trend chosen by information criterion (AutoETS, AZA).
 
 Good where a load drifts: its level follows the newest hours. It knows one season, the day; a weekend is
-not in its world. About a third of a second a fit.
+not in its world. Left to choose error and season too, the criterion often takes a model without a season,
+or one that explodes: over 92 origins of real traces its error was 1.21 of yesterday's pattern, and 0.83
+with the season given. A sixth of a second a fit.
 """
 
 from __future__ import annotations
@@ -35,6 +37,6 @@ def fit_predict(
     result = []
     for array in arrays:
         y = ready(array[-REMEMBERED:], seasons, MINIMUM)
-        model = AutoETS(season_length=seasons[0])
+        model = AutoETS(season_length=seasons[0], model="AZA")
         result.append(quantiles(model, y, horizon, levels))
     return result
