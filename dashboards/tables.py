@@ -40,7 +40,8 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa") -> str:
     several = len({row.pool for row in rows}) > 1
     priced = any(row.cost_usd is not None for row in rows)
     head = ["pool", "scaler", "unit-hours", *(["cost"] if priced else [])]
-    head += ["x clairvoyant", f"x {wording.name(baseline)}", "violation", "unserved", "actions/day"]
+    head += ["x clairvoyant", *([f"x {wording.name(baseline)}"] if against else [])]
+    head += ["violation", "unserved", "actions/day"]
     body: list[list[str]] = []
     previous = None
     for row in rows:
@@ -49,7 +50,8 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa") -> str:
             f"{row.cost_unit_hours:,.0f}" if row.cost_unit_hours >= 100 else f"{row.cost_unit_hours:.1f}"
         )
         cells += [wording.whole_usd(row.cost_usd) if row.cost_usd is not None else "-"] if priced else []
-        cells += [_ratio(row.of_clairvoyant), _ratio(against.get((row.pool, row.scaler)))]
+        cells.append(_ratio(row.of_clairvoyant))
+        cells += [_ratio(against.get((row.pool, row.scaler)))] if against else []
         cells += [format_share(row.violation), format_share(row.unserved), f"{row.actions_per_day:.1f}"]
         body.append(cells)
         previous = row.pool
@@ -69,7 +71,8 @@ def _means(
             continue
         cells = ["" if lines else f"all {pools} pools", wording.name(scaler), "-", *gap]
         cells.append(_ratio(_geometric(row.of_clairvoyant for row in mine)))
-        cells.append(_ratio(_geometric(against.get((row.pool, scaler)) for row in mine)))
+        if against:
+            cells.append(_ratio(_geometric(against.get((row.pool, scaler)) for row in mine)))
         cells.append(format_share(fmean(row.violation for row in mine)))
         cells.append(format_share(fmean(row.unserved for row in mine)))
         lines.append([*cells, f"{fmean(row.actions_per_day for row in mine):.1f}"])

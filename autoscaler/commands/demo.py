@@ -11,8 +11,8 @@ from autoscaler.commands import flags, showing
 
 ASSUMPTION = (
     "In the replay the HPA's target is tuned with hindsight, pool by pool, to the violation that ours "
-    "reached; where no target reaches it, its cost is that of the static peak. Ours saw nothing of the scored "
-    "days in advance."
+    "reached; where no target reaches it, its cost is that of the static peak. Ours saw nothing of the "
+    "scored days in advance."
 )
 
 
