@@ -132,7 +132,7 @@ def test_the_tiles_say_what_the_plan_and_the_replay_say():
     assert "Held 3 step, protected, insufficient data" in text
     assert "Violation in replay 0.98 % asked 1.0 %, HPA 1.3 %, static 0.0 %" in text
     assert "The dotted line is the violation that was asked for, 1.0 %." in text
-    assert "Unit-hours in replay -22 % against HPA -54 % against static" in text
+    assert "Cost in replay 0.78 × HPA 0.46 × static, geometric mean of 2 pools" in text
 
 
 def test_every_wish_is_told_with_its_reason_money_and_guard():
