@@ -1,7 +1,7 @@
 """Day and week taken apart by repeated loess (MSTL), the rest carried on by exponential smoothing.
 
 Knows the week from three weeks of history on, the day only before that: the one to take where a load has
-weekends. Its trend has an additive error, which cannot explode (over 92 origins of real traces: 0.86 of
+weekends. Its trend has an additive error, which cannot explode (over 200 origins of real traces: 0.93 of
 the error of yesterday's pattern). A seventh of a second a fit.
 """
 
