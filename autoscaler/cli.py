@@ -75,11 +75,12 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line: one clear line on stderr and an exit code instead of a traceback."""
-    sys.exit(_code(sys.argv[1:]))
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
 
 
-def _code(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line; what went wrong is one clear line on stderr, never a traceback."""
     try:
         result = root.main(args=arguments, prog_name="loadline", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

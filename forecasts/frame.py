@@ -76,7 +76,7 @@ def gate(
         return Gated(notices=tuple(notices))
     rows = _settle(rows, _unsound(rows, limits), notices, strict=strict)
     rows = _sorted(rows, notices)
-    rows = _settle(rows, _duplicates(rows), notices, strict=strict)
+    rows = _settle(rows, _duplicates(rows, strict=strict), notices, strict=strict)
     steps = _steps(rows)
     if limits.kind == "counter":
         rows = _rates(rows.only(np.isfinite(rows.y)), steps, notices)
@@ -246,10 +246,10 @@ def _sorted(rows: _Rows, notices: list[Notice]) -> _Rows:
     return rows.only(np.lexsort((least_first, rows.us, rows.code)))
 
 
-def _duplicates(rows: _Rows) -> Iterator[_Fault]:
+def _duplicates(rows: _Rows, *, strict: bool) -> Iterator[_Fault]:
     """All but the largest of the samples with one stamp, given that the rows are sorted."""
     same = (rows.us[1:] == rows.us[:-1]) & (rows.code[1:] == rows.code[:-1])
-    what = "the stamp is there more than once, the larger value stays"
+    what = "the stamp is there more than once, " + ("keep one" if strict else "the larger value stays")
     yield _Fault(Code.DUPLICATE, np.r_[same, False], what, value_only=False)
 
 

@@ -24,7 +24,9 @@ history = click.option(
     help="CSV or Parquet with unique_id, ds, y (.gz too); may be repeated.",
 )
 timezone = click.option(
-    "--timezone", metavar="UTC", help="The zone of stamps that carry none; without it they are refused."
+    "--timezone",
+    type=click.Choice(["UTC"]),  # a local zone has an hour twice a year, which nobody can tell apart
+    help="The zone of stamps that carry none; without it they are refused.",
 )
 only_series = click.option(
     "--series", "wanted", multiple=True, metavar="ID...", help="Only these series; may be repeated."
