@@ -68,6 +68,13 @@ def test_seasonal_naive_knows_a_pattern_that_repeats(day, scale, weeks):
         assert np.allclose(issued[t], y[t : t + day, None])
 
 
+def test_errors_are_those_of_their_own_horizon():
+    """A load that grows by one is forecast to go on, as the error of each horizon is its own."""
+    y = np.arange(20.0)
+    issued = issue(y[None], (24, 168), 4, LEVELS, 100)[0]
+    assert np.allclose(issued[12], (12 + np.arange(4.0))[:, None])
+
+
 def gated(minutes, y, order=None, *, strict=False):
     ids = np.array(["a", "b"], dtype=object)[np.arange(len(y)) % 2]
     ds = np.datetime64("2026-03-02T00:20", "us") + np.asarray(minutes) * np.timedelta64(60, "s")

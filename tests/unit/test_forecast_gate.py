@@ -63,6 +63,7 @@ def test_a_plain_forecast_passes():
         (put(flat(100, 150), 3, 1, 140 * CEILING * 1.01), "above 420"),
         (flat(0, 0), "zero throughout"),
         (flat(100 / AGREEMENT * 0.99, 150), "seasonal naive's is 100"),
+        (flat(100 * AGREEMENT * 1.02, 415), "seasonal naive's is 100"),
         (np.zeros((0, 2)), "no steps"),
     ],
 )

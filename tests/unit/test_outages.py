@@ -30,6 +30,13 @@ def test_nights_of_zero_are_no_outage():
     assert np.array_equal(masked(y, 24), y)
 
 
+def test_zeros_of_every_third_day_are_no_outage():
+    """A load that is zero at noon on a third of its days may be so again."""
+    y = life()
+    y[12::72] = 0
+    assert np.array_equal(masked(y, 24), y)
+
+
 def test_an_outage_by_day_is_found_beside_nights_of_zero():
     """What is usual at night is an outage at noon."""
     y = life()
