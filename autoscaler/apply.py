@@ -75,6 +75,9 @@ def _one(plan: Plan, action: Action, world: World) -> Outcome:
     except ProviderError as error:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         outcome = Outcome(action_id=action.id, status=status, at=world.clock.now(), error=str(error))
+    except Exception as error:  # noqa: BLE001 - the edge of one provider: its bugs stop nobody else
+        why = f"{type(error).__name__}: {error}"
+        outcome = Outcome(action_id=action.id, status=Status.UNKNOWN, at=world.clock.now(), error=why)
     else:
         at = world.clock.now()
         outcome = Outcome(action_id=action.id, status=Status.APPLIED, at=at, observed_after=after.desired)

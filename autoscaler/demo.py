@@ -40,8 +40,8 @@ class World:
 def make(folder: Path, *, seed: int) -> World:
     """Write the world into a folder (new, empty, or one of an earlier demo) and open it."""
     _clear(folder)
+    (folder / "loadline.yaml").write_text(demo_world.CONFIGURATION, encoding="utf-8")  # first: it marks ours
     samples = demo_world.write_csv(folder / "metrics.csv", demo_world.loads(seed))
-    (folder / "loadline.yaml").write_text(demo_world.CONFIGURATION, encoding="utf-8")
     clock = SetClock(demo_world.END)
     app = build(config.load(str(folder / "loadline.yaml")), clock)
     return World(folder=folder, app=app, clock=clock, samples=samples)
@@ -54,11 +54,22 @@ def _clear(folder: Path) -> None:
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror}") from None
     ours = {*FILES, *(f"{name}{end}" for name in STATE for end in ("", "-wal", "-shm"))}
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in ours)
+    there = sorted(entry.name for entry in folder.iterdir())
+    others = [name for name in there if name not in ours]
+    if there and not _made_here(folder):  # names alone prove nothing: an operator's files are called the same
+        others = others or there
     if others:
         raise UsageError(f"{folder} holds {others[0]}, which no demo made; name another folder with --out")
     for name in ours:
         (folder / name).unlink(missing_ok=True)
+
+
+def _made_here(folder: Path) -> bool:
+    """Whether the folder's configuration is one that a demo wrote."""
+    try:
+        return demo_world.MARK in (folder / "loadline.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def arrived(world: World, turn: Turn) -> list[tuple[str, int, int]]:

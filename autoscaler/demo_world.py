@@ -179,9 +179,12 @@ def _search(rng: np.random.Generator, hour: Floats) -> Floats:
     )
 
 
-CONFIGURATION = """\
+MARK = "The configuration of the generated demo world."  # a folder with it may be written anew
+CONFIGURATION = f"""\
 # yaml-language-server: $schema=./loadline.schema.json
-# The configuration of the generated demo world. `loadline config explain KEY` tells what a key is for.
+# {MARK} `loadline config explain KEY` tells what a key is for.
+"""
+CONFIGURATION += """\
 now: last-sample            # this world's clock stands at its last sample
 state: ./loadline.db        # history, plans, intents, outcomes
 metrics:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +26,9 @@ def settle(pool: Pool, declared: DeclaredPool, history: Mapping[str, Series]) ->
             why = f"{demand.series} has no positive history, so what one unit serves is not known"
             return Gap(source=declared.id, code="NO_UNIT_CAPACITY", why=why)
         demands.append(Demand(series=demand.series, unit_capacity=capacity))
+    misfit = _misfit([history[demand.series] for demand in demands if demand.series in history])
+    if misfit:
+        return Gap(source=declared.id, code="GRIDS", why=misfit)
     return replace(
         pool,
         minimum=declared.minimum,
@@ -37,6 +40,21 @@ def settle(pool: Pool, declared: DeclaredPool, history: Mapping[str, Series]) ->
         maximum_step_in=declared.maximum_step_in,
         protected=declared.protected or pool.protected,
     )
+
+
+def _misfit(metrics: Sequence[Series]) -> str:
+    """Why the metrics have no grid in common (each step a multiple of the finest), "" where they have."""
+    if not metrics:
+        return ""
+    finest = min(metrics, key=lambda series: series.step_s)
+    for series in metrics:
+        apart = (series.start - finest.start).total_seconds()
+        if series.step_s % finest.step_s or apart % finest.step_s:
+            return (
+                f"{series.unique_id} (every {series.step_s} s) and {finest.unique_id} (every "
+                f"{finest.step_s} s) have no grid in common; record them at the same times, or size by one"
+            )
+    return ""
 
 
 def _unit_capacity(demand: DeclaredDemand, series: Series | None) -> float | None:

@@ -248,7 +248,7 @@ def look_ahead(
         demand.series: app.policy.of(pool.id).model
         for pool in seen.snapshot.pools
         for demand in pool.demands
-        if scalers.load(app.policy.of(pool.id).scaler).AHEAD
+        if demand.series in seen.series and scalers.load(app.policy.of(pool.id).scaler).AHEAD
     }
     raw = engine.forecast(
         [seen.series[name] for name in sorted(needed)],
@@ -270,8 +270,8 @@ def look_ahead(
     forecasts: dict[str, Forecast] = {}
     outlooks: dict[str, Outlook] = {}
     for pool in seen.snapshot.pools:
-        if not pool.demands:
-            continue
+        if not any(demand.series in seen.series for demand in pool.demands):
+            continue  # the planner says that no metric of it could be read
         ahead = scalers.load(app.policy.of(pool.id).scaler).AHEAD
         joined = _in_units(pool, raw) if ahead else None
         if joined is not None:
@@ -282,12 +282,15 @@ def look_ahead(
 
 
 def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:
-    """The pool's forecast in units, the largest over its metrics; None where one of them has none."""
-    parts = [raw.get(demand.series) for demand in pool.demands]
-    there = [part for part in parts if part is not None]
-    if len(there) < len(parts):
+    """The pool's forecast in units, the largest over its metrics; None where none of them has one.
+
+    A metric that is missing is told as a refusal: then what the others forecast may only let the pool grow.
+    """
+    parts = [(raw.get(demand.series), demand.unit_capacity) for demand in pool.demands]
+    there = [part for part, _ in parts if part is not None]
+    if not there:
         return None
-    values = [part.values / demand.unit_capacity for part, demand in zip(there, pool.demands, strict=True)]
+    values = [part.values / capacity for part, capacity in parts if part is not None]
     notes = tuple(note for part in there for note in part.notes)
     models = " + ".join(dict.fromkeys(part.model for part in there))
     return replace(there[0], unique_id=pool.id, values=np.max(values, axis=0), model=models, notes=notes)
@@ -299,8 +302,9 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
     refusals = [seen.refused[d.series] for d in declared if d.series in seen.refused]
     if not forecast_sound and not refusals:
         refusals.append(f"{pool.id}: there is no forecast that passes the gate")
-    metrics = [seen.series[demand.series] for demand in pool.demands]
-    demand = sizing.demand_units(metrics, [d.unit_capacity for d in pool.demands], end=now)
+    known = [demand for demand in pool.demands if demand.series in seen.series]
+    metrics = [seen.series[demand.series] for demand in known]
+    demand = sizing.demand_units(metrics, [d.unit_capacity for d in known], end=now)
     ahead = None
     if forecast is not None:
         ahead = sizing.quantiles_by_step(

@@ -53,6 +53,6 @@ def _apply(app: App, plan: Plan, owners: Mapping[str, Pools]) -> int:
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
 
     app.trail.record_plan(plan)
-    done = tick.apply(app, plan, owners, by_hand=True)
-    click.echo(f"Applying plan {plan.id}")
-    return showing.tell_outcomes(list(done))
+    done = list(tick.apply(app, plan, owners, by_hand=True))
+    click.echo(f"Applied plan {plan.id}:")
+    return showing.tell_outcomes(done)

@@ -36,6 +36,9 @@ def command(*, what: str, config: str | None) -> None:
         _tell_plan(trail, plan)
         return
     found = trail.proposals(pool=what) if pool else trail.proposals(action=what)
+    if pool and not found:
+        click.echo(f"{what}: no plan has wanted to change it so far")
+        return
     if not found:
         raise UsageError(f"no plan, action or pool {what} is in {settings.state}")
     newest = found[-1].plan_id

@@ -34,6 +34,8 @@ def command(
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
     from dashboards.documents import as_json, render  # noqa: PLC0415
 
+    if out:
+        showing.writable(out, "--out")
     app = showing.application(config)
     series = len(app.configuration.series())
     with flags.progress(series, "forecasting") as done:

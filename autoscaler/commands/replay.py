@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscaler.commands import flags, histories
+from autoscaler.commands import flags, histories, showing
 from autoscaler.errors import DataError, UsageError
 from policies import units
 
@@ -86,6 +86,8 @@ def _positive(text: str) -> float:
 @click.option("--targets-out", metavar="FILE", help="Write every step's target there as CSV (.gz too).")
 def command(*, files: Sequence[str], wanted: Sequence[str], timezone: str | None, **given: Any) -> None:
     rules = _rules(**given)
+    if given["targets_out"]:
+        showing.writable(given["targets_out"], "--targets-out")
     series = histories.read(files, wanted=wanted, timezone=timezone)
     trials = _run(series, rules)
     if given["targets_out"]:

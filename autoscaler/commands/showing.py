@@ -92,6 +92,14 @@ def warn_all(turn: Turn) -> None:
         flags.warn(notice)
 
 
+def writable(path: str, flag: str) -> None:
+    """Refuse a file that a flag named before anything is done, where it could not be written afterwards."""
+    if not Path(path).resolve().parent.is_dir():
+        raise UsageError(f"{flag} {path}: there is no such folder")
+    if Path(path).is_dir():
+        raise UsageError(f"{flag} {path}: is a folder; name a file in it")
+
+
 def write(path: str, document: str, flag: str) -> None:
     """Write a file that a flag named; UsageError where it cannot be."""
     try:

@@ -29,6 +29,8 @@ def command(*, what: str, config: str | None, dry_run: bool) -> int:
     turn = tick.undo(app, _applied(app, what))
     showing.warn_all(turn)
     click.echo(showing.text(turn), nl=False)
+    if not turn.plan.actions and any(gap.code == "MOVED" for gap in turn.plan.gaps):
+        return showing.STALE
     if dry_run or not turn.plan.actions:
         return showing.plan_code(turn.plan, sized=1, detailed=False)
     return showing.tell_outcomes(list(tick.apply(app, turn.plan, turn.seen.owners, by_hand=True)))
