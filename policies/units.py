@@ -34,12 +34,20 @@ class UnitError(ValueError):
     """A quantity that does not parse; the message shows what would."""
 
 
+def _float(number: str | float) -> float:
+    """A whole number too large for a float is as good as endless."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
 def duration_s(text: str | float) -> int:
     """Seconds of `90`, `"90s"`, `"5m"`, `"1h30m"`, `"14d"`, `"2w"`; whole seconds, not negative."""
     if isinstance(text, bool):
         raise UnitError(f"{text!r} is no duration; write 5m, 1h30m, 14d")
     if isinstance(text, int | float):
-        seconds = float(text)
+        seconds = _float(text)
     else:
         parts = _DURATION.findall(text)
         if not parts or _DURATION.sub("", text).strip():
@@ -58,7 +66,7 @@ def share(text: str | float) -> float:
         if isinstance(text, str) and text.strip().endswith("%"):
             value = float(text.strip()[:-1]) / 100
         else:
-            value = float(text)
+            value = _float(text)
     except ValueError:
         raise UnitError(f"{text!r} is no share; write 1% or 0.01") from None
     if not 0 <= value <= 1:
@@ -71,7 +79,7 @@ def quantity(text: str | float) -> float:
     if isinstance(text, bool):
         raise UnitError(f"{text!r} is no quantity; write 2, 500m or 2Gi")
     if isinstance(text, int | float):
-        value = float(text)
+        value = _float(text)
     else:
         found = _QUANTITY.fullmatch(text.strip())
         if not found:
@@ -87,7 +95,7 @@ def hourly_usd(text: str | float) -> float:
     if isinstance(text, bool):
         raise UnitError(f"{text!r} is no price; write 0.096 or $0.096/h")
     if isinstance(text, int | float):
-        value = float(text)
+        value = _float(text)
     else:
         found = _MONEY.fullmatch(text.strip())
         if not found:

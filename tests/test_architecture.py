@@ -21,11 +21,43 @@ SOURCES = {
 }
 
 WORLD = {
-    "boto3", "botocore", "google", "kubernetes", "sqlmodel", "sqlalchemy", "apscheduler", "pydantic", "httpx",
-    "requests", "urllib3", "click", "os", "sys", "socket", "ssl", "subprocess", "multiprocessing",
-    "threading", "asyncio", "concurrent", "time", "random", "secrets", "uuid", "logging", "pathlib", "tempfile",
-    "shutil", "sqlite3", "glob", "http", "urllib", "smtplib", "autoscaler",
-}  # fmt: skip
+    *(
+        "boto3",
+        "botocore",
+        "google",
+        "kubernetes",
+        "sqlmodel",
+        "sqlalchemy",
+        "apscheduler",
+        "pydantic",
+        "httpx",
+    ),
+    *(
+        "requests",
+        "urllib3",
+        "click",
+        "os",
+        "sys",
+        "socket",
+        "ssl",
+        "subprocess",
+        "multiprocessing",
+        "threading",
+    ),
+    *(
+        "asyncio",
+        "concurrent",
+        "time",
+        "random",
+        "secrets",
+        "uuid",
+        "logging",
+        "pathlib",
+        "tempfile",
+        "shutil",
+    ),
+    *("sqlite3", "glob", "http", "urllib", "smtplib", "autoscaler"),
+}
 YAML_ALLOWED = {"dashboards/documents.py"}  # the YAML twin of a document: text from a value
 PANDAS_ALLOWED = {
     "forecasts/frame.py",
