@@ -24,13 +24,13 @@ from forecasts.limits import Code, Gated, Limits, about
 from forecasts.types import HOUR_S, Forecast, Series
 from policies import planner, scalers, sizing
 from policies.model import Gap, Pool, Snapshot
-from policies.plan import Action, ActionKind, Outcome, Plan
+from policies.plan import Action, ActionKind, Change, Outcome, Plan
 from policies.planner import Outlook
 from policies.policy import Mode
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
-    from autoscaler.ports import Pools
+    from autoscaler.ports import Metrics, Pools
 
 HISTORY_S = 35 * 86400  # five weeks: two weekly seasons and what the models learn from
 SOURCE_DEADLINE_S = 60.0
@@ -67,8 +67,7 @@ def turn(
     """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded."""
     seen = observe(app)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
-    now = seen.snapshot.taken_at
-    changes = app.trail.changes(now - timedelta(seconds=_longest_window_s(app)))
+    changes = _changes(app, seen.snapshot.taken_at)
     plan = planner.plan(seen.snapshot, outlooks, app.policy, changes=changes, only=only)
     app.trail.record_plan(plan)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts)
@@ -83,7 +82,7 @@ def undo(app: App, actions: Sequence[Action]) -> Turn:
         for pool in seen.snapshot.pools
         if pool.demands
     }
-    changes = app.trail.changes(now - timedelta(seconds=_longest_window_s(app)))
+    changes = _changes(app, now)
     plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes)
     app.trail.record_plan(plan)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={})
@@ -105,6 +104,17 @@ def apply(
     )
 
 
+def _changes(app: App, now: datetime) -> list[Change]:
+    """The changes that budgets and cool-downs count: those made, and shrinks of which nobody knows."""
+    since = now - timedelta(seconds=_longest_window_s(app))
+    perhaps = [
+        Change(target=deed.action.target, at=deed.at, before=deed.action.before, after=deed.action.after)
+        for deed in app.trail.doubtful()
+        if deed.at >= since and deed.action.after < deed.action.before
+    ]
+    return [*app.trail.changes(since), *perhaps]
+
+
 def _longest_window_s(app: App) -> int:
     rules = (app.policy.default, *app.policy.pools.values())
     waits = [max(rule.cool_down_in_s, rule.cool_down_out_s) for rule in rules]
@@ -117,10 +127,10 @@ def observe(app: App) -> Seen:
     wanted = app.configuration.series()
     since = now - timedelta(seconds=HISTORY_S)
     jobs: dict[str, Callable[[], object]] = {
-        f"provider {name}": provider.list for name, provider in app.providers.items()
+        f"provider {name}": partial(_listed, provider) for name, provider in app.providers.items()
     }
     jobs |= {
-        f"metrics {number}": partial(source.samples, wanted, since, now)
+        f"metrics {number}": partial(_sampled, source, wanted, since, now)
         for number, source in enumerate(app.metrics, 1)
     }
     answers, gaps = _ask(jobs)
@@ -150,6 +160,22 @@ def observe(app: App) -> Seen:
         notices=tuple(notice.message for notice in gated.notices),
         owners=owners,
     )
+
+
+def _listed(provider: Pools) -> tuple[Sequence[Pool], Sequence[Gap]]:
+    """What a provider lists, if it is what the port promises: a wrong answer is that provider's alone."""
+    pools, gaps = provider.list()
+    if not all(isinstance(pool, Pool) for pool in pools) or not all(isinstance(gap, Gap) for gap in gaps):
+        raise TypeError("the provider listed something that is no pool")
+    return pools, gaps
+
+
+def _sampled(source: Metrics, wanted: Sequence[str], since: datetime, now: datetime) -> Samples:
+    """What a source answers, if it is what the port promises."""
+    answer: object = source.samples(wanted, since, now)
+    if not isinstance(answer, Samples) or not len(answer.unique_id) == len(answer.ds) == len(answer.y):
+        raise TypeError("the source answered something that is no set of samples")
+    return answer
 
 
 def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], list[Gap]]:
@@ -186,7 +212,9 @@ def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], l
 
 def owners(app: App) -> dict[str, Pools]:
     """Which provider answers for each pool of the configuration; one that does not answer has none."""
-    answers, gaps = _ask({f"provider {name}": provider.list for name, provider in app.providers.items()})
+    answers, gaps = _ask(
+        {f"provider {name}": partial(_listed, provider) for name, provider in app.providers.items()}
+    )
     return _managed(app, answers, gaps)[1]
 
 
