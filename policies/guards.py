@@ -94,6 +94,8 @@ def cool_down(wish: Wish, rule: PoolPolicy, ledger: Ledger, now: datetime) -> Ve
     """A change waits until the last one is `cool_down` old. Stamps ahead of now are not believed."""
     pool = wish.pool
     wait = rule.cool_down_out_s if wish.wanted > pool.desired else rule.cool_down_in_s
+    if not wait:
+        return Verdict(wish.wanted)
     moments = (ledger.last_change(pool.id), pool.last_scaled_at)
     last = max((moment for moment in moments if moment is not None and moment <= now), default=None)
     if last is not None and now < last + timedelta(seconds=wait):
@@ -123,6 +125,8 @@ def budgets(wish: Wish, limits: Sequence[Budget], ledger: Ledger, now: datetime)
     """No window of a budget sees more units go than it allows; the tightest budget is named."""
     pool = wish.pool
     best = Verdict(wish.wanted)
+    if wish.wanted >= pool.desired:
+        return best
     for budget in limits:
         left, until = ledger.left(budget, pool, now)
         if left < pool.desired - best.size:
@@ -204,7 +208,9 @@ class Ledger:
 
 
 def _key(scope: Scope, pool: Pool) -> tuple[Scope, str]:
-    return (scope, {Scope.ALL: "", Scope.PROVIDER: pool.provider, Scope.POOL: pool.id}[scope])
+    if scope is Scope.POOL:
+        return (scope, pool.id)
+    return (scope, pool.provider if scope is Scope.PROVIDER else "")
 
 
 def _keys(pool: Pool) -> tuple[tuple[Scope, str], ...]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from forecasts.types import Series
 from policies import scalers
 from policies.guards import Ledger, Wish, judge
-from policies.model import CapacityType, Gap, Offering, Pool, Snapshot, digest
+from policies.model import CapacityType, Gap, Pool, Snapshot, digest
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
 from policies.policy import Policy, PoolPolicy
 from policies.sizing import confidence, with_zone_spare, without_zone_spare
@@ -61,21 +61,18 @@ class Outlook:
         """Why this demand may not shrink a pool, "" where nothing stands against it."""
         return self.refusal or (NOT_LIVE if math.isnan(self.live) else "")
 
-    @cached_property
-    def peaks(self) -> list[float]:
-        """The largest of each level's quantiles over the horizon; empty without a forecast."""
-        if self.ahead is None or not len(self.ahead):
-            return []
-        peaks: list[float] = np.fmax.reduce(self.ahead, axis=0).tolist()
-        return peaks
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Proposal:
-    """The size one proposer wants for a pool, what the newest demand needs, and why."""
+    """The size one proposer wants for a pool, what the newest demand needs, a unit's price, and why.
+
+    `peaks` holds the largest of each level's quantiles over the horizon; empty without a forecast.
+    """
 
     pool: Pool
     outlook: Outlook
+    peaks: Sequence[float]
+    price: UsdRange | None
     wanted: int
     need: int
     reason: Reason
@@ -184,8 +181,10 @@ def _propose_alike(
     ahead = None if first.ahead is None else np.stack([_ahead(outlooks[pool.id]) for pool in pools])
     running = np.array([float(max(_serving(pool, rule), 1)) for pool in pools])
     wanted = scalers.decide(scaler, demand, ahead, settings, scaler.begin(running, settings)).tolist()
+    peaks = _peaks(ahead, len(pools))
     return [
-        _proposal(pool, size, outlooks[pool.id], policy) for pool, size in zip(pools, wanted, strict=True)
+        _proposal(pool, size, outlooks[pool.id], policy, peak)
+        for pool, size, peak in zip(pools, wanted, peaks, strict=True)
     ]
 
 
@@ -198,7 +197,9 @@ def _ahead(outlook: Outlook) -> NDArray[np.float64]:
     return np.empty((0, 0)) if outlook.ahead is None else outlook.ahead
 
 
-def _proposal(pool: Pool, sized: int, outlook: Outlook, policy: Policy) -> Proposal:
+def _proposal(
+    pool: Pool, sized: int, outlook: Outlook, policy: Policy, peaks: Sequence[float] = ()
+) -> Proposal:
     """The larger of the scaler's size and the live need, with room for a lost zone."""
     rule = policy.of(pool.id)
     live = outlook.live
@@ -209,11 +210,11 @@ def _proposal(pool: Pool, sized: int, outlook: Outlook, policy: Policy) -> Propo
         same = need == _serving(pool, rule)  # 16 units in 3 zones serve 10, as 15 do: then 16 stay
         wanted = pool.desired if same else with_zone_spare(need, len(pool.ready))
     facts = [Fact(name="demand now", value=live, unit="units")] if not math.isnan(live) else []
-    if outlook.peaks and not math.isnan(outlook.peaks[-1]):
+    if peaks and not math.isnan(peaks[-1]):
         facts.append(
             Fact(
                 name=f"{outlook.levels[-1]:.4g} quantile of demand over the lead time",
-                value=outlook.peaks[-1],
+                value=peaks[-1],
                 unit="units",
                 source=outlook.model,
                 window=f"{pool.lead_time_s} s",
@@ -226,11 +227,21 @@ def _proposal(pool: Pool, sized: int, outlook: Outlook, policy: Policy) -> Propo
     return Proposal(
         pool=pool,
         outlook=outlook,
+        peaks=peaks,
+        price=unit_usd(pool),
         wanted=wanted,
         need=floor,
         reason=_reason(pool, wanted, floor),
         because=tuple(facts),
     )
+
+
+def _peaks(ahead: NDArray[np.float64] | None, pools: int) -> list[list[float]]:
+    """The largest of each level's quantiles over the horizon, for each pool; empty without a forecast."""
+    if ahead is None:
+        return [[] for _ in range(pools)]
+    peaks: list[list[float]] = np.fmax.reduce(ahead, axis=1).tolist()  # one call for all: it is felt
+    return peaks
 
 
 def _reason(pool: Pool, wanted: int, floor: int) -> Reason:
@@ -275,6 +286,7 @@ def guard(
                 held.append(Held(action=rest, guard=verdict.guard, until=verdict.until, why=verdict.why))
         if size != pool.desired:
             actions.append(_action(proposal, pool.desired, size, (now, expires_at)))
+        if size < pool.desired:  # growth takes nothing from a budget, and gives nothing to it
             ledger.spend(Change(target=pool.id, at=now, before=pool.desired, after=size))
         if wanted > goal:
             rest = _action(proposal, goal, wanted, (now, expires_at))
@@ -286,33 +298,27 @@ def _precedence(proposal: Proposal) -> tuple[bool, float, str]:
     pool = proposal.pool
     goal = min(max(proposal.wanted, pool.minimum), pool.maximum)
     shrinks = goal < pool.desired
-    price = unit_usd(pool)
-    saving = (pool.desired - goal) * (price.mid if price else 0.0)
+    saving = (pool.desired - goal) * (proposal.price.mid if proposal.price else 0.0)
     return (shrinks, -saving if shrinks else 0.0, pool.id)
 
 
 def unit_usd(pool: Pool) -> UsdRange | None:
     """USD an hour of one unit; mid is the cheapest on-demand offering, else the cheapest. None if unknown."""
-    return _unit_usd(pool.offerings)
-
-
-@lru_cache(maxsize=4096)
-def _unit_usd(offerings: tuple[Offering, ...]) -> UsdRange | None:
-    prices = [offering.hourly_usd for offering in offerings]
+    prices = [offering.hourly_usd for offering in pool.offerings]
     if not prices:
         return None
-    listed = [o.hourly_usd for o in offerings if o.capacity_type is CapacityType.ON_DEMAND]
+    listed = [o.hourly_usd for o in pool.offerings if o.capacity_type is CapacityType.ON_DEMAND]
     return UsdRange(min(prices), min(listed or prices), max(prices))
 
 
 def _action(proposal: Proposal, before: int, after: int, times: tuple[datetime, datetime]) -> Action:
-    pool, outlook, price = proposal.pool, proposal.outlook, unit_usd(proposal.pool)
+    pool, outlook, price = proposal.pool, proposal.outlook, proposal.price
     delta = after - before
     money = None
     if price is not None:
         money = UsdRange(delta * price.low, delta * price.mid, delta * price.high)
         money = money if delta > 0 else UsdRange(money.high, money.mid, money.low)
-    sure = confidence(after, outlook.peaks, outlook.levels) if outlook.peaks else None
+    sure = confidence(after, proposal.peaks, outlook.levels) if proposal.peaks else None
     return Action(
         kind=kind_of(before, after),
         target=pool.id,
@@ -357,6 +363,8 @@ def undo(
         proposals[pool.id] = Proposal(
             pool=pool,
             outlook=outlook,
+            peaks=_peaks(None if outlook.ahead is None else outlook.ahead[None], 1)[0],
+            price=unit_usd(pool),
             wanted=action.before,
             need=0 if math.isnan(outlook.live) else math.ceil(outlook.live),
             reason=Reason.UNDO,
