@@ -164,3 +164,11 @@ def change(chance: Random, names: tuple[str, ...]) -> Change:
         before=chance.randint(0, 30),
         after=chance.randint(0, 30),
     )
+
+
+def simple_pool(name: str, desired: int, **other) -> Pool:
+    values = {"provider": "aws", "kind": PoolKind.INSTANCE_GROUP, "minimum": 0, "maximum": 1000} | other
+    ready = {"a": desired}
+    return Pool(
+        id=name, desired=desired, ready=ready, demands=(Demand(series=name, unit_capacity=1.0),), **values
+    )

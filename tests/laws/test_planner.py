@@ -13,8 +13,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from policies import planner, scalers
-from policies.model import CapacityType, Demand, Offering, Pool, PoolKind, Snapshot, plain
+from policies import planner
+from policies.model import Snapshot, plain
 from policies.plan import ActionKind, Change, Guard, PlanError, plan_from_json, plan_to_json
 from policies.policy import Policy, PoolPolicy, Scope, Step
 from tests.laws import strategies as draw
@@ -367,14 +367,6 @@ def test_a_pool_without_metrics_changes_no_other(world, name):
     assert name in {gap.source for gap in without.gaps}
 
 
-def _pool(name: str, desired: int, **other) -> Pool:
-    values = {"provider": "aws", "kind": PoolKind.INSTANCE_GROUP, "minimum": 0, "maximum": 1000} | other
-    ready = {"a": desired}
-    return Pool(
-        id=name, desired=desired, ready=ready, demands=(Demand(series=name, unit_capacity=1.0),), **values
-    )
-
-
 ticks = st.lists(
     st.tuples(
         st.sampled_from([1, 30, 60, 299, 300, 301, 599, 600, 601, 1800]),
@@ -395,7 +387,8 @@ def test_p2_no_window_loses_more_than_a_budget_allows(rounds, budgets, begin):
     for wait, demand in rounds:
         now += timedelta(seconds=wait)
         snapshot = Snapshot(
-            taken_at=now, pools=tuple(_pool(name, size[name], provider=owner[name]) for name in names)
+            taken_at=now,
+            pools=tuple(draw.simple_pool(name, size[name], provider=owner[name]) for name in names),
         )
         outlooks = {name: draw.outlook(name, [load]) for name, load in zip(names, demand, strict=True)}
         for action in planner.plan(snapshot, outlooks, policy, changes=done).actions:
@@ -422,36 +415,29 @@ def _no_window_over(budget, begin, done):
         assert gone <= budget.step.limit(sum(size.values()))
 
 
-def test_a_budget_is_used_up_to_its_limit():
-    """The budget holds what is over it and not a unit more: the largest saving goes first."""
-    price = (Offering(instance_type="m", zone="a", capacity_type=CapacityType.ON_DEMAND, hourly_usd=1.0),)
-    pools = (_pool("api", 30), _pool("batch", 70, offerings=price))
-    outlooks = {"api": draw.outlook("api", [0.0]), "batch": draw.outlook("batch", [68.0])}
-    policy = Policy(
-        default=PoolPolicy(step_in=WIDE, cool_down_in_s=0),
-        budgets=(replace(Policy().budgets[1], step=Step(units=1, share=0.05)),),
-    )
-    made = planner.plan(Snapshot(taken_at=draw.NOW, pools=pools), outlooks, policy)
-    assert [(a.target, a.before, a.after) for a in made.actions] == [("batch", 70, 68), ("api", 30, 27)]
-    assert [(h.action.target, h.action.before, h.action.after, h.guard) for h in made.held] == [
-        ("api", 27, 0, Guard.CHANGE_BUDGET)
-    ]
+@given(draw.worlds())
+def test_nothing_is_wanted_below_what_the_newest_demand_needs(world):
+    """Whatever the scaler and the forecast say, a pool's wish covers the newest demand that was seen."""
+    for proposal in planner.propose(world.snapshot, world.outlooks, world.policy):
+        if proposal.pool.id in world.outlooks:
+            seen = world.outlooks[proposal.pool.id].demand.y[-3:]
+            seen = seen[~np.isnan(seen)]
+            assert proposal.wanted >= (seen[-1] if len(seen) else 0)
 
 
-def test_a_size_that_is_only_kept_grows_no_spare_upon_its_spare():
-    """Without metrics, a pool that survives the loss of a zone keeps its size, tick after tick."""
-    pool = replace(_pool("api", 16), ready={"a": 6, "b": 5, "c": 5})
-    policy = Policy(default=PoolPolicy(survive_zone_loss=True))
-    made = planner.plan(Snapshot(taken_at=draw.NOW, pools=(pool,)), {}, policy)
-    assert (made.actions, made.held) == ((), ())
-
-
-@pytest.mark.parametrize("name", scalers.names())
-def test_no_live_demand_no_shrink_whatever_the_scaler(name):
-    """A pool whose metric fell silent keeps its size under every scaler."""
-    outlook = draw.outlook("api", [1.0] * 30 + [np.nan] * 3)
-    policy = Policy(default=PoolPolicy(scaler=name, cool_down_in_s=0, step_in=WIDE), budgets=())
-    made = planner.plan(Snapshot(taken_at=draw.NOW, pools=(_pool("api", 20),)), {"api": outlook}, policy)
-    assert made.actions == ()
-    assert {entry.guard for entry in made.held} <= {Guard.INSUFFICIENT_DATA}
-    assert [gap.source for gap in made.gaps] == ["api"]
+@given(draw.worlds())
+def test_an_action_says_what_it_costs_and_what_it_disturbs(world):
+    """Money is units times price, low to high; what goes away is disturbed; confidence is a probability."""
+    offerings = {pool.id: pool.offerings for pool in world.snapshot.pools}
+    made = plan(world)
+    for action in (*made.actions, *(entry.action for entry in made.held)):
+        delta = action.after - action.before
+        assert action.disruption == max(0, -delta)
+        assert action.confidence is None or 0 <= action.confidence <= 0.99
+        prices = [offering.hourly_usd for offering in offerings[action.target]]
+        if not prices:
+            assert action.hourly_delta_usd is None
+            continue
+        low, mid, high = action.hourly_delta_usd
+        assert low <= mid <= high
+        assert {low, high} == {delta * min(prices), delta * max(prices)}
