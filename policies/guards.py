@@ -194,16 +194,17 @@ class Ledger:
         """
         key = _key(budget.scope, pool)
         size, gone = self._sizes[key], 0
-        left, until = budget.step.limit(size), None
-        edge = now - timedelta(seconds=budget.window_s)
+        window = timedelta(seconds=budget.window_s)
+        left = budget.step.limit(size)
+        until = now + window if left else None  # what goes now is out of the window then
         for moment in reversed(self._moments.get(key, ())):
-            if moment.at <= edge:
+            if moment.at <= now - window:
                 break
             size -= moment.net
             gone += moment.gone
             room = budget.step.limit(size) - gone
             if room < left:
-                left, until = room, moment.at + timedelta(seconds=budget.window_s)
+                left, until = room, moment.at + window
         return max(0, left), until
 
 

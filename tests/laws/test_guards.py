@@ -237,6 +237,7 @@ def test_a_budget_lets_its_limit_go_in_a_window_and_not_a_unit_more(wanted, chan
     verdict = budgets(shrink(wanted), (TEN,), ledger(*(changed(*change) for change in changes)), NOW)
     assert verdict.size == size
     assert (verdict.guard is Guard.CHANGE_BUDGET) is (size != wanted)
+    assert (verdict.until is not None) is (size != wanted)
 
 
 def test_a_share_is_of_the_size_at_the_begin_of_each_window():
@@ -245,7 +246,7 @@ def test_a_share_is_of_the_size_at_the_begin_of_each_window():
     pool = a_pool(90)
     known = Ledger((pool,), (changed(100, 100, 90),), NOW)
     assert known.left(tenth, pool, NOW) == (0, draw.ago(-500))
-    assert Ledger((pool,), (changed(600, 100, 90),), NOW).left(tenth, pool, NOW) == (9, None)
+    assert Ledger((pool,), (changed(600, 100, 90),), NOW).left(tenth, pool, NOW) == (9, draw.ago(-600))
     # Growth within the window does not raise the base that the shrink before it began from.
     grown = a_pool(200)
     history = (changed(300, 100, 92), changed(100, 92, 200))
@@ -297,7 +298,7 @@ def test_a_budget_of_nothing_lets_nothing_go_and_says_so():
     """Zero units and no share: no shrink at all."""
     none = replace(TEN, step=Step(units=0, share=0.0))
     verdict = budgets(shrink(99), (none,), ledger(), NOW)
-    assert verdict[:2] == (100, Guard.CHANGE_BUDGET)
+    assert verdict[:3] == (100, Guard.CHANGE_BUDGET, None)  # waiting does not help
     assert "at most 0 " in verdict.why
 
 
