@@ -188,15 +188,15 @@ def test_nothing_seen_asks_for_the_minimum(name, seed):
 def test_the_knob_takes_one_value_for_each_series(name, seed):
     """Tuning: all knobs at once, a series each, give what each knob gives alone; a range worth trying."""
     case = Case(name, seed)
-    values = case.chance.choice(case.scaler.KNOBS, size=7, replace=False)
+    values = case.chance.choice(case.scaler.KNOBS, size=3, replace=False)
     pool = PoolSettings(step_s=case.pool.step_s, levels=LEVELS, warmup_steps=5)
     row = case.demand[:1]
-    ahead = None if case.ahead is None else np.repeat(case.ahead[:1], 7, axis=0)
+    ahead = None if case.ahead is None else np.repeat(case.ahead[:1], 3, axis=0)
     plain = configure(case.scaler, pool, {})
     at_once = type(plain)(
         **{f.name: getattr(plain, f.name) for f in fields(plain)} | {case.scaler.KNOB: values}
     )
-    whole, _ = case.scaler.targets(np.repeat(row, 7, axis=0), ahead, at_once, None)
+    whole, _ = case.scaler.targets(np.repeat(row, 3, axis=0), ahead, at_once, None)
     for i, value in enumerate(values):
         alone = configure(case.scaler, pool, {case.scaler.KNOB: float(value)})
         one = None if ahead is None else ahead[:1]
