@@ -55,4 +55,5 @@ def _apply(app: App, plan: Plan, owners: Mapping[str, Pools]) -> int:
     app.trail.record_plan(plan)
     done = list(tick.apply(app, plan, owners, by_hand=True))
     click.echo(f"Applied plan {plan.id}:")
-    return showing.tell_outcomes(done)
+    code = showing.tell_outcomes(done)
+    return showing.HELD if plan.held and not plan.actions else code

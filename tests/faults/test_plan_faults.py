@@ -16,6 +16,9 @@ from tests.worlds import small
 FIXED = small.CONFIGURATION.replace("last-sample", f'"{small.END:%Y-%m-%dT%H:%M:%SZ}"')
 
 
+pytestmark = pytest.mark.slow  # the same faults meet the gate and the tick in quick tests
+
+
 @pytest.fixture
 def shell(tmp_path, monkeypatch, capsys):
     """The command line in a folder with the small world, planned as of a fixed moment."""

@@ -7,7 +7,10 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import yaml
@@ -64,6 +67,11 @@ def planned(shell, made):
     return plan_from_json((shell.folder / "plan.json").read_text())
 
 
+def some_slow(names, *, quick):
+    """The names as parameters, all but the quick ones marked as slow: each costs a plan on the disk."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 def refused(answer, code):
     """One clear line on stderr, nothing on stdout."""
     assert answer.code == code, answer
@@ -114,6 +122,7 @@ def test_no_configuration_is_told(shell):
     refused(shell("plan --config none.yaml"), 64)
 
 
+@pytest.mark.slow
 def test_the_environment_names_the_configuration(shell, monkeypatch):
     """LOADLINE_CONFIG is taken where no `--config` is given."""
     (shell.folder / "loadline.yaml").rename(shell.folder / "other.yaml")
@@ -174,6 +183,7 @@ def test_detailed_exitcode_tells_changes_from_none(shell):
     assert shell("plan --detailed-exitcode").code == 0
 
 
+@pytest.mark.slow
 def test_only_keeps_one_kind(shell):
     """`--only scale-out` plans no shrink, and the other way round."""
     for kind, pool in {"scale-out": "web", "scale-in": "api"}.items():
@@ -256,7 +266,7 @@ TAMPERED = {
 }
 
 
-@pytest.mark.parametrize("name", TAMPERED)
+@pytest.mark.parametrize("name", some_slow(TAMPERED, quick={"another size", "a missing key"}))
 def test_a_changed_plan_file_is_bad_data(shell, planned, name):
     """A plan file that was changed after it was made ends in code 5 and changes nothing."""
     document = json.loads((shell.folder / "plan.json").read_text())
@@ -294,6 +304,36 @@ def test_a_freeze_declared_after_planning_holds(shell, planned):
     assert sizes(shell) == {"api": 20, "web": 4}
 
 
+@pytest.mark.slow
+def test_a_plan_of_which_all_is_held_applies_nothing(shell):
+    """What `plan` ends in 3 for, `apply` does too: there is nothing that may be done."""
+    configure(shell, FROZEN)
+    assert shell("plan --out plan.json").code == 3
+    answer = shell("apply plan.json")
+    assert answer.code == 3
+    assert "Nothing to apply" in answer.out
+    assert sizes(shell) == {"api": 20, "web": 4}
+
+
+@pytest.mark.slow
+def test_p4_two_who_apply_one_plan_at_once_apply_it_once(shell, planned):
+    """Two processes with the same plan: each action is applied by one of them, and by one alone."""
+    script = Path(sys.executable).with_name("loadline")
+    both = [
+        subprocess.Popen(
+            [script, "apply", "plan.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [program.communicate(timeout=60) for program in both]
+    told = "".join(out for out, _ in said)
+    for action in planned.actions:
+        assert len(re.findall(rf"applied +{action.target} ", told)) == 1, said
+    assert sizes(shell) == {action.target: action.after for action in planned.actions}
+    assert {program.returncode for program in both} <= {0, 4}
+
+
+@pytest.mark.slow
 def test_f70_a_pool_taken_out_of_the_configuration_is_not_touched(shell, planned):
     """A plan for a pool that the configuration no longer names is stale for it, and goes on with the rest."""
     configure(shell, small.CONFIGURATION.split("  api:", maxsplit=1)[0])
@@ -324,6 +364,7 @@ def test_planning_again_proposes_only_what_was_held(shell, planned):
     assert wanted <= held
 
 
+@pytest.mark.slow
 def test_a_world_settles(shell, planned):
     """Planning and applying at one moment ends: growth arrives, and what is left is held."""
     for _ in range(6):
@@ -348,6 +389,7 @@ def test_undo_restores_a_shrink(shell, planned):
     assert "LIVE_DEMAND" in answer.out
 
 
+@pytest.mark.slow
 def test_undo_twice_undoes_once(shell):
     """What was taken back is not taken back again: its target moved, code 4."""
     configure(shell, small.CONFIGURATION.replace("desired: 4", "desired: 12"))
@@ -360,6 +402,7 @@ def test_undo_twice_undoes_once(shell):
     assert sizes(shell)["api"] == 20
 
 
+@pytest.mark.slow
 def test_one_action_is_undone_by_its_id(shell, planned):
     """`undo ACTION` takes back that action alone."""
     plan = planned
@@ -369,6 +412,7 @@ def test_one_action_is_undone_by_its_id(shell, planned):
     assert sizes(shell) == {"api": 20, "web": 8}
 
 
+@pytest.mark.slow
 def test_undo_of_nothing_is_told(shell, planned):
     """What was never applied cannot be undone: one line, code 64."""
     plan = planned
@@ -404,6 +448,7 @@ def test_explain_of_what_is_not_there_is_told(shell):
     refused(shell("explain nothing"), 64)
 
 
+@pytest.mark.slow
 def test_explain_of_a_steady_pool_says_so(shell):
     """A pool that is configured, and that no plan wanted to change, is explained as just that."""
     configure(

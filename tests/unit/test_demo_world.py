@@ -20,6 +20,7 @@ def world():
     return {load.unique_id: load.y for load in demo_world.loads(7)}
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_world(world):
     """A seed names one world, and another seed another."""
     again = {load.unique_id: load.y for load in demo_world.loads(7)}

@@ -52,6 +52,11 @@ class Broken:
         return done
 
 
+def some_slow(names, *, quick):
+    """The names as parameters, all but the quick ones marked as slow: each costs a turn on the disk."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 def raises(error):
     """Something that raises when it is called."""
 
@@ -124,6 +129,7 @@ def test_the_tick_applies_what_the_mode_allows(build):
     assert sizes(app) == {"web": 8, "api": 20}
 
 
+@pytest.mark.slow
 def test_a_new_pool_observes(build):
     """Nothing is applied by the tick where nobody said that it may be."""
     app = build()
@@ -141,7 +147,7 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("name", some_slow(FAILURES, quick={"unreachable"}))
 def test_p9_a_failing_provider_stops_nobody_else(build, name):
     """A provider that fails or lies becomes a gap; the pools of the other provider are planned for."""
     app = build(AUTO)
@@ -153,7 +159,7 @@ def test_p9_a_failing_provider_stops_nobody_else(build, name):
     assert not done.plan.complete
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("name", some_slow(FAILURES, quick={"unreachable"}))
 def test_p3_pools_that_cannot_be_seen_are_left_alone(build, name):
     """Where the pools' own provider fails, nothing is planned, nothing applied, and each pool is named."""
     app = build(AUTO)
@@ -165,6 +171,7 @@ def test_p3_pools_that_cannot_be_seen_are_left_alone(build, name):
     assert sizes(app) == {"web": 4, "api": 20}
 
 
+@pytest.mark.slow
 def test_a_pool_that_the_provider_could_not_see_is_a_gap(build):
     """What a provider says it could not see is in the plan's gaps."""
     app = build(AUTO)
@@ -265,7 +272,7 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", some_slow(METRICS, quick={"f01 no series", "f13 stale", "f07 negative"}))
 def test_p3_what_is_unknown_never_shrinks_a_pool(build, name):
     """Metrics that are absent, late or broken hold their pool's shrink and tell why; the other pool grows."""
     app = build(AUTO)
@@ -322,6 +329,7 @@ def test_f19_f20_a_source_that_fails_or_lies_holds_its_pools(build, does, word):
     assert any(word in gap.why for gap in done.plan.gaps)
 
 
+@pytest.mark.slow
 def test_f19_one_failing_source_leaves_the_other(build):
     """With two sources, the series of the one that answers are planned with."""
     app = build(AUTO)
@@ -378,6 +386,7 @@ def test_f66_a_change_dated_ahead_of_now_holds_nothing(build):
     assert shrinks(tick.turn(app).plan) == {"api"}
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_kept(build, made):
     """The samples of one turn are in the store for the next, though the source has forgotten them."""
     app = build()
