@@ -11,9 +11,9 @@
 - `state` is what an earlier call left behind, None to begin: two calls on two halves equal one on the whole.
 
 A module has `Settings` (frozen; every field documented), `AHEAD` (True where it wants forecasts, at its
-setting `level`), `KNOB` and `KNOBS` (what `--tune` turns), `steer(violation)` (the settings that a violation
-asked for implies; none where the scaler has no budget) and `LOOKBACK_S` (how much of the past a live call
-needs; None: all there is).
+setting `level`), `begin` and `observe` (how a live call comes to its state), `KNOB` and `KNOBS` (what
+`--tune` turns), `steer(violation)` (the settings that a violation asked for implies; none where the scaler
+has no budget) and `LOOKBACK_S` (how much of the past a live call needs; None: all there is).
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class Scaler(Protocol):
 
     def begin(self, current: NDArray[np.float64], settings: Any) -> Any:
         """A state with that many units running, float64 [series], and nothing seen yet."""
+
+    def observe(self, demand: NDArray[np.float64], settings: Any, state: Any) -> Any:
+        """The state after demand was seen while the size stayed as it is."""
 
     def targets(
         self,
@@ -139,12 +142,10 @@ def decide(
 
     `demand` float64 [series, steps] ends with the newest complete step; `ahead` float64 [series, horizon,
     level] was issued now. The step that is under way is absent from what the scaler sees, by the same law
-    that the replay obeys.
+    that the replay obeys. The past is told with the size that runs: a rule that remembers what it would have
+    done with sizes of its own would take back tomorrow what it asks for today.
     """
-    seen = np.concatenate([demand, np.full((len(demand), 1), np.nan)], axis=1)
-    issued = None
-    if ahead is not None:
-        issued = np.full((len(demand), seen.shape[1], *ahead.shape[1:]), np.nan)
-        issued[:, -1] = ahead
-    wanted, _ = scaler.targets(seen, issued, settings, state)
+    state = scaler.observe(demand, settings, state)
+    under_way = np.full((len(demand), 1), np.nan)
+    wanted, _ = scaler.targets(under_way, None if ahead is None else ahead[:, None], settings, state)
     return wanted[:, -1]

@@ -103,6 +103,13 @@ def begin(current: Floats, settings: Settings) -> State:
     return State(current=current, recent=nothing, at=0, seen=0, last=np.full(len(current), np.nan))
 
 
+def observe(demand: Floats, settings: Settings, state: State) -> State:
+    """The recommendations for the size that runs, remembered and not followed."""
+    for t in range(demand.shape[1]):
+        state = replace(targets(demand[:, t : t + 1], None, settings, state)[1], current=state.current)
+    return state
+
+
 def targets(
     demand: Floats, ahead: Floats | None, settings: Settings, state: State | None
 ) -> tuple[NDArray[np.int64], State]:

@@ -56,6 +56,11 @@ def begin(current: Floats, settings: Settings) -> State:
     return State(last=np.full(len(current), np.nan))
 
 
+def observe(demand: Floats, settings: Settings, state: State) -> State:
+    """The state after demand was seen; the size plays no part in it."""
+    return targets(demand, None, settings, state)[1]
+
+
 def targets(
     demand: Floats, ahead: Floats | None, settings: Settings, state: State | None
 ) -> tuple[NDArray[np.int64], State]:

@@ -50,6 +50,11 @@ def begin(current: NDArray[np.float64], settings: Settings) -> State:
     return State(peak=np.zeros(len(current)), seen=0, last=np.full(len(current), np.nan))
 
 
+def observe(demand: NDArray[np.float64], settings: Settings, state: State) -> State:
+    """The state after demand was seen; the size plays no part in it."""
+    return targets(demand, None, settings, state)[1]
+
+
 def targets(
     demand: NDArray[np.float64], ahead: NDArray[np.float64] | None, settings: Settings, state: State | None
 ) -> tuple[NDArray[np.int64], State]:

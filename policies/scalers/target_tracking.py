@@ -14,7 +14,7 @@ computed at once whatever its number of points.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,12 @@ def begin(current: Floats, settings: Settings) -> State:
     del settings
     nothing = np.zeros(len(current))
     return State(current=current, above=nothing, below=nothing, seen=0, last=np.full(len(current), np.nan))
+
+
+def observe(demand: Floats, settings: Settings, state: State) -> State:
+    """The points counted while the size stayed as it is: both bounds hold it there."""
+    kept = state.current.astype(np.int64)
+    return targets(demand, None, replace(settings, minimum=kept, maximum=kept), state)[1]
 
 
 def targets(

@@ -203,20 +203,50 @@ def test_the_knob_takes_one_value_for_each_series(name, seed):
         assert np.array_equal(case.scaler.targets(row, one, alone, None)[0][0], whole[i])
 
 
+def _live(case, running):
+    """The size that is decided now, with `running` units."""
+    newest = None if case.ahead is None else case.ahead[:, -1]
+    state = case.scaler.begin(running.astype(float), case.settings)
+    return decide(case.scaler, case.demand, newest, case.settings, state)
+
+
 @every_scaler
 @given(seeds)
-def test_deciding_now_is_the_next_target_of_a_replay(name, seed):
-    """Live and replayed code are one: `decide` gives the target of the step after the history."""
+def test_what_was_decided_is_not_taken_back(name, seed):
+    """Fixed point: with the decided size running, the same past asks for the same size again."""
     case = Case(name, seed)
-    state = case.scaler.begin(np.full(len(case.demand), 7.0), case.settings)
-    newest = None if case.ahead is None else case.ahead[:, -1]
-    got = decide(case.scaler, case.demand[:, :-1], newest, case.settings, state)
-    ahead = None
-    if case.ahead is not None:
-        ahead = np.full_like(case.ahead, np.nan)
-        ahead[:, -1] = newest
-    whole, _ = case.scaler.targets(case.demand, ahead, case.settings, state)
-    assert np.array_equal(got, whole[:, -1])
+    running = np.maximum(case.chance.integers(case.minimum, case.maximum + 1), 1)
+    once = _live(case, running)
+    again = _live(case, np.maximum(once, 1))
+    settled = (once <= running) | (name != "hpa")  # growth that its own rate limits goes on
+    assert np.array_equal(again[settled], np.maximum(once, 1)[settled] if name == "hpa" else once[settled])
+
+
+@every_scaler
+@given(seeds)
+def test_observing_changes_nothing_that_was_given(name, seed):
+    """Demand that is only observed leaves the size, and deciding leaves the state that it was given."""
+    case = Case(name, seed)
+    running = np.full(len(case.demand), 7.0)
+    state = case.scaler.begin(running, case.settings)
+    seen = case.scaler.observe(case.demand, case.settings, state)
+    if hasattr(seen, "current"):
+        assert np.array_equal(seen.current, running)
+    assert np.array_equal(_live(case, running), _live(case, running))
+
+
+@every_scaler
+@given(seeds, st.integers(1, 20))
+def test_a_live_decision_on_a_steady_load_is_what_the_replay_settles_at(name, seed, load):
+    """Live and replayed code are one: where size and load are at rest both ask for the same."""
+    case = Case(name, seed)
+    demand = np.full((1, 200), float(load))
+    ahead = None if case.ahead is None else np.full((1, 200, 4, len(LEVELS)), float(load))
+    settings = configure(case.scaler, PoolSettings(step_s=60, levels=LEVELS), {})
+    replayed = case.scaler.targets(demand, ahead, settings, None)[0][0, -1]
+    state = case.scaler.begin(np.array([float(replayed)]), settings)
+    live = decide(case.scaler, demand, None if ahead is None else ahead[:, -1], settings, state)
+    assert live.tolist() == [replayed]
 
 
 @every_scaler

@@ -26,9 +26,7 @@ LEVELS = (0.5, 0.9, 0.99)
 NAMES = ("api", "batch", "ci", "dev", "etl")
 EDGES_S = (0, 1, 59, 60, 299, 300, 301, 599, 600, 601, 3599, 3600, 3601)
 
-# Scalers whose wish does not depend on the size that runs: for these a plan that was made is a fixed point.
-STATELESS = ("seasonal_quantile", "static")
-SCALERS = (*STATELESS, "hpa", "target_tracking")
+SCALERS = ("hpa", "seasonal_quantile", "static", "target_tracking")
 
 
 @dataclass(frozen=True)

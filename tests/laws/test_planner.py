@@ -230,7 +230,7 @@ def test_nothing_is_added_to_or_taken_from_a_plan(world, key):
             plan_from_json(json.dumps(document))
 
 
-@given(draw.worlds(draw.STATELESS))
+@given(draw.worlds())
 def test_planning_again_after_applying_proposes_only_what_was_held(world):
     """Fixed point: a perfect cloud obeys, and at the same moment only the rest of what was held is left."""
     made = plan(world)

@@ -148,3 +148,20 @@ def test_a_forecast_of_nothing_is_no_fact():
     )
     assert [a.after for a in made.actions] == [9]
     assert plan_from_json(plan_to_json(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("scaler", "size", "demand", "after"),
+    [
+        ("hpa", 105, [99.5] * 4 + [90.0] * 6, 90),
+        ("target_tracking", 12, [10.5] * 15 + [9.2] * 10, 10),
+    ],
+)
+def test_a_shrink_is_not_followed_by_growth_at_the_same_moment(scaler, size, demand, after):
+    """A size that the past alone asked for, and the present does not, is not asked for once it was left."""
+    policy = replace(FREE, default=replace(FREE.default, scaler=scaler))
+    outlook = draw.outlook("api", demand)
+    for before in (size, after):
+        world = Snapshot(taken_at=draw.NOW, pools=(draw.simple_pool("api", before),))
+        made = planner.plan(world, {"api": outlook}, policy)
+        assert [a.after for a in made.actions] == ([after] if before == size else [])

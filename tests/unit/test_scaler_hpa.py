@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies import scalers
 from policies.scalers import hpa
 
 NAN = math.nan
@@ -168,3 +169,22 @@ def test_long_histories_run_in_blocks_that_do_not_show():
     chance = np.random.default_rng(5)
     trace = (np.round(4 * 50 * np.repeat(chance.random(200), 4)) / 4).tolist()
     assert run(trace, step_s=60) == slowly(trace, 60)
+
+
+@given(traces(), st.integers(1, 200))
+def test_live_it_weighs_the_last_five_minutes_against_the_pods_that_run(trace, running):
+    """Live, at one-minute steps: each of the last five metrics advises a size for the pods that run."""
+    settings = hpa.Settings(step_s=60)
+    state = hpa.begin(np.array([float(running)]), settings)
+    got = scalers.decide(hpa, np.array([trace]), None, settings, state)
+    advice = [
+        running if 0.9 * running <= y <= 1.1 * running else max(1, math.ceil(y))
+        for y in trace[-5:]
+        if not math.isnan(y)
+    ]
+    if math.isnan(trace[-1]):
+        assert got.tolist() == [running]
+    elif advice[-1] >= running:
+        assert running <= got[0] <= advice[-1]
+    else:
+        assert got.tolist() == [min(running, max(advice))]
