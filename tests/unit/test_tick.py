@@ -14,6 +14,7 @@ from autoscaler.clock import SetClock
 from autoscaler.errors import MetricsError, Throttled, Unreachable
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Samples
+from autoscaler.providers.fake import FakeCloud
 from policies.model import Gap
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
 from tests.worlds import small
@@ -195,6 +196,29 @@ def test_f70_nothing_is_managed_that_the_configuration_does_not_name(build):
     assert {action.target for action in done.plan.actions} == {"web"}
     assert sizes(app) == {"web": 8, "stranger": 50}
     assert {pool.id for pool in done.seen.snapshot.pools} == {"web"}
+
+
+def test_f70_a_pool_of_another_provider_of_the_same_name_is_not_ours(build, tmp_path):
+    """A pool belongs to the provider that the configuration says, whoever else lists one called the same."""
+    app = build(AUTO)
+    theirs = FakeCloud(str(tmp_path / "theirs.db"), SetClock(small.END))
+    (ours,) = [pool for pool in app.providers["fake"].list()[0] if pool.id == "web"]
+    theirs.create(replace(ours, desired=55))
+    for order in ({"other": theirs, **app.providers}, {**app.providers, "other": theirs}):
+        done = tick.turn(replace(app, providers=order))
+        assert [pool.desired for pool in done.seen.snapshot.pools if pool.id == "web"] == [4]
+        assert tick.owners(replace(app, providers=order))["web"] is app.providers["fake"]
+
+
+def test_p3_without_a_forecast_that_passes_nothing_shrinks(build, monkeypatch):
+    """Where no forecast of a sound series passes the gate, its pool may grow by what was, and not shrink."""
+    monkeypatch.setattr(tick.engine, "forecast", lambda series, **_: {one.unique_id: None for one in series})
+    done = tick.turn(build())
+    assert ("web", 8) in {(action.target, action.after) for action in done.plan.actions}
+    assert shrinks(done.plan) == set()
+    (held,) = [entry for entry in done.plan.held if entry.action.target == "api"]
+    assert held.guard is Guard.INSUFFICIENT_DATA
+    assert "no forecast that passes the gate" in held.why
 
 
 def rewritten(change):
