@@ -7,8 +7,8 @@ failure of a shrink stops the other shrinks; growth goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from autoscaler.errors import (
     Denied,
@@ -20,10 +20,8 @@ from autoscaler.errors import (
     Unreachable,
 )
 from autoscaler.ports import Clock, Pools, Trail
-from policies.guards import frozen, protected
 from policies.model import Pool, iso
 from policies.plan import Action, Change, Outcome, Plan, Status
-from policies.policy import Policy
 
 _STATUS: tuple[tuple[type[ProviderError], Status], ...] = (
     (Stale, Status.STALE),
@@ -35,21 +33,28 @@ _STATUS: tuple[tuple[type[ProviderError], Status], ...] = (
 )
 
 
+CLOCK_SKEW_S = 60
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What applying needs: who answers for each pool, where it is written down, and the time."""
+    """What applying needs: who answers for each pool, where it is written down, and the time.
+
+    `permit` says why an action may not be done to the pool as it was just read, "" where it may;
+    `unanswered` says of a pool without an owner what its provider said instead of listing it.
+    """
 
     owners: Mapping[str, Pools]
     trail: Trail
     clock: Clock
-    policy: Policy
+    permit: Callable[[Action, Pool], str]
+    unanswered: Mapping[str, str] = field(default_factory=dict)
 
 
 def apply(plan: Plan, world: World, *, allowed: Callable[[Action], bool]) -> Iterator[tuple[Action, Outcome]]:
     """Each action with its outcome, one by one as they are done. PlanRefused, before any, if it expired."""
     now = world.clock.now()
-    if now >= plan.expires_at:
-        raise PlanRefused(f"plan {plan.id} expired at {iso(plan.expires_at)}; make a new one")
+    refuse_late(plan, now)
     shrinks_stopped = ""
     for action in plan.actions:
         if not allowed(action):
@@ -62,6 +67,14 @@ def apply(plan: Plan, world: World, *, allowed: Callable[[Action], bool]) -> Ite
         if action.after < action.before and outcome.status in {Status.FAILED, Status.UNKNOWN}:
             shrinks_stopped = action.id
         yield action, outcome
+
+
+def refuse_late(plan: Plan, now: datetime) -> None:
+    """PlanRefused for a plan that expired, or that was made by a clock ahead of this one."""
+    if now >= plan.expires_at:
+        raise PlanRefused(f"plan {plan.id} expired at {iso(plan.expires_at)}; make a new one")
+    if plan.made_at > now + timedelta(seconds=CLOCK_SKEW_S):
+        raise PlanRefused(f"plan {plan.id} was made at {iso(plan.made_at)}, after now ({iso(now)})")
 
 
 def _one(plan: Plan, action: Action, world: World) -> Outcome:
@@ -87,7 +100,9 @@ def _one(plan: Plan, action: Action, world: World) -> Outcome:
 
 
 def _reread(action: Action, world: World, now: datetime) -> Pool:
-    """The target as it is now, if it is still the one that was planned for and may be touched."""
+    """The target as it is now, if it is still the one that was planned for and the guards still agree."""
+    if action.target in world.unanswered:
+        raise ProviderError(f"{action.target} was not tried: {world.unanswered[action.target]}")
     if action.target not in world.owners:
         raise NotFound(f"{action.target} is in no provider's list any more")
     pool = world.owners[action.target].read(action.target)
@@ -96,7 +111,11 @@ def _reread(action: Action, world: World, now: datetime) -> Pool:
             f"{action.target} moved since it was planned: it is at {pool.desired} "
             f"(version {pool.version}), the plan says {action.before} (version {action.version})"
         )
-    for verdict in (frozen(pool, world.policy.freezes, now), protected(pool)):
-        if verdict.guard is not None:
-            raise Invalid(f"{verdict.guard}: {verdict.why}")
+    if not action.not_before <= now + timedelta(seconds=CLOCK_SKEW_S) or now >= action.expires_at:
+        raise Stale(
+            f"{action.target}: the action is for {iso(action.not_before)} to {iso(action.expires_at)}"
+        )
+    why = world.permit(action, pool)
+    if why:
+        raise Invalid(why)
     return pool

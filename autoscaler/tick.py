@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,8 +23,9 @@ from forecasts.fallback import last_resort
 from forecasts.limits import Code, Gated, Limits, about
 from forecasts.types import HOUR_S, Forecast, Series
 from policies import planner, scalers, sizing
+from policies.guards import Ledger
 from policies.model import Gap, Pool, Snapshot
-from policies.plan import Action, ActionKind, Change, Outcome, Plan
+from policies.plan import Action, ActionKind, Change, Guard, Outcome, Plan
 from policies.planner import Outlook
 from policies.policy import Mode
 
@@ -38,13 +39,17 @@ SOURCE_DEADLINE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one turn saw: the snapshot, each series up to now, and why some may not be trusted."""
+    """What one turn saw: the snapshot, each series up to now, and why some may not be trusted.
+
+    `unanswered`: for a pool whose provider did not answer, what that one said.
+    """
 
     snapshot: Snapshot
     series: Mapping[str, Series]
     refused: Mapping[str, str]
     notices: tuple[str, ...]
     owners: Mapping[str, Pools]
+    unanswered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,32 +81,63 @@ def turn(
 def undo(app: App, actions: Sequence[Action]) -> Turn:
     """The plan that takes actions back, recorded; judged by what demand needs now, without a forecast."""
     seen = observe(app)
-    now = seen.snapshot.taken_at
-    outlooks = {
-        pool.id: _outlook(app, pool, seen, None, forecast_sound=True)
-        for pool in seen.snapshot.pools
-        if pool.demands
-    }
-    changes = _changes(app, now)
+    outlooks = live(app, seen)
+    changes = _changes(app, seen.snapshot.taken_at)
     plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes)
     app.trail.record_plan(plan)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={})
 
 
+def live(app: App, seen: Seen) -> dict[str, Outlook]:
+    """What each pool's demand is now, without a forecast."""
+    return {
+        pool.id: _outlook(app, pool, seen, None, forecast_sound=True)
+        for pool in seen.snapshot.pools
+        if any(demand.series in seen.series for demand in pool.demands)
+    }
+
+
 def tick(app: App, *, on_progress: Callable[[int], None] | None = None) -> Turn:
     """A turn of the daemon: what its pools' modes allow is applied at once."""
     done = turn(app, on_progress=on_progress)
-    return replace(done, outcomes=tuple(apply(app, done.plan, done.seen.owners, by_hand=False)))
-
-
-def apply(
-    app: App, plan: Plan, owners: Mapping[str, Pools], *, by_hand: bool
-) -> Iterator[tuple[Action, Outcome]]:
-    """Apply a plan: all of it when somebody asks by hand, else the pools whose mode is auto."""
-    world = applying.World(owners=owners, trail=app.trail, clock=app.clock, policy=app.policy)
-    return applying.apply(
-        plan, world, allowed=lambda action: by_hand or app.policy.of(action.target).mode is Mode.AUTO
+    outcomes = _apply(
+        app, done.plan, done.seen, done.outlooks, allowed=lambda a: app.policy.of(a.target).mode is Mode.AUTO
     )
+    return replace(done, outcomes=tuple(outcomes))
+
+
+def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
+    """Apply a whole plan by hand, after looking at the world again; PlanRefused at once if it is late."""
+    applying.refuse_late(plan, app.clock.now())
+    app.trail.record_plan(plan)
+    seen = observe(app)
+    return list(_apply(app, plan, seen, live(app, seen), allowed=lambda _action: True))
+
+
+def _apply(
+    app: App,
+    plan: Plan,
+    seen: Seen,
+    outlooks: Mapping[str, Outlook],
+    *,
+    allowed: Callable[[Action], bool],
+) -> Iterator[tuple[Action, Outcome]]:
+    """Each action through the guards once more, as the world was seen just now."""
+    now = seen.snapshot.taken_at
+    pools = {pool.id: pool for pool in seen.snapshot.pools}
+    ledger = Ledger(seen.snapshot.pools, _changes(app, now), now)
+
+    def permit(action: Action, pool: Pool) -> str:
+        known = pools.get(pool.id)
+        if known is None:
+            return f"{Guard.INSUFFICIENT_DATA}: {pool.id} was not seen"
+        fresh = replace(known, desired=pool.desired, version=pool.version)
+        return planner.permits(action, fresh, outlooks.get(pool.id), app.policy, ledger=ledger, now=now)
+
+    world = applying.World(
+        owners=seen.owners, trail=app.trail, clock=app.clock, permit=permit, unanswered=seen.unanswered
+    )
+    return applying.apply(plan, world, allowed=allowed)
 
 
 def _changes(app: App, now: datetime) -> list[Change]:
@@ -134,11 +170,17 @@ def observe(app: App) -> Seen:
         for number, source in enumerate(app.metrics, 1)
     }
     answers, gaps = _ask(jobs)
+    unanswered = _unanswered(app, gaps)
     pools, owners = _managed(app, answers, gaps)
     gated = _gated([answer for answer in answers.values() if isinstance(answer, Samples)], app, now)
     app.history.append_all(gated.series)
     kept = {series.unique_id: series for series in app.history.read(wanted, since, now)}
     refused = {name: notice.message for name, notice in gated.refused.items()}
+    for series in gated.series:
+        if np.isnan(
+            series.y[-1]
+        ):  # a sample that came but cannot be true is not the same as one that is late
+            refused.setdefault(series.unique_id, f"{series.unique_id}: its newest sample is not sound")
     for name in wanted:
         if name not in kept or name not in {series.unique_id for series in gated.series}:
             refused.setdefault(name, f"{name}: no source of metrics has it now")
@@ -152,13 +194,13 @@ def observe(app: App) -> Seen:
         snapshot=Snapshot(
             taken_at=now,
             pools=tuple(settled),
-            prices_as_of=now,
             gaps=tuple(gaps),
         ),
         series=kept,
         refused=refused,
         notices=tuple(notice.message for notice in gated.notices),
         owners=owners,
+        unanswered=unanswered,
     )
 
 
@@ -210,14 +252,6 @@ def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], l
     return answers, [*(gap for gap in gaps if isinstance(gap, Gap)), *late]
 
 
-def owners(app: App) -> dict[str, Pools]:
-    """Which provider answers for each pool of the configuration; one that does not answer has none."""
-    answers, gaps = _ask(
-        {f"provider {name}": partial(_listed, provider) for name, provider in app.providers.items()}
-    )
-    return _managed(app, answers, gaps)[1]
-
-
 def _managed(app: App, answers: Mapping[str, object], gaps: list[Gap]) -> tuple[list[Pool], dict[str, Pools]]:
     """The pools that the configuration names, as their providers show them; a gap for one that is not."""
     pools: list[Pool] = []
@@ -233,9 +267,20 @@ def _managed(app: App, answers: Mapping[str, object], gaps: list[Gap]) -> tuple[
             if declared is not None and declared.provider == name:
                 pools.append(pool)
                 owners[pool.id] = provider
-    for name in sorted(set(app.configuration.pools) - set(owners)):
-        gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
+    for name, declared in sorted(app.configuration.pools.items()):
+        if name not in owners and isinstance(answers.get(f"provider {declared.provider}"), tuple):
+            gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
     return sorted(pools, key=lambda pool: pool.id), owners
+
+
+def _unanswered(app: App, gaps: Sequence[Gap]) -> dict[str, str]:
+    """For each pool of a provider that did not answer, what the gap says."""
+    silent = {gap.source: gap.why for gap in gaps}
+    return {
+        name: silent[f"provider {declared.provider}"]
+        for name, declared in app.configuration.pools.items()
+        if f"provider {declared.provider}" in silent
+    }
 
 
 def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:

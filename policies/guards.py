@@ -47,8 +47,8 @@ def judge(wish: Wish, *, policy: Policy, ledger: Ledger, now: datetime) -> Verdi
     for verdict in (
         freshness(wish),
         live_need(wish),
-        frozen(pool, policy.freezes, now),
-        protected(pool),
+        frozen(wish, policy.freezes, now),
+        protected(wish),
         cool_down(wish, rule, ledger, now),
         step(wish, rule),
         budgets(wish, policy.budgets, ledger, now),
@@ -73,21 +73,22 @@ def live_need(wish: Wish) -> Verdict:
     return Verdict(wish.wanted)
 
 
-def frozen(pool: Pool, freezes: Sequence[Freeze], now: datetime) -> Verdict:
+def frozen(wish: Wish, freezes: Sequence[Freeze], now: datetime) -> Verdict:
     """No change within a freeze of everything, of the provider, or of the pool."""
+    pool = wish.pool
     for freeze in freezes:
         if (freeze.scope, freeze.name) == _key(freeze.scope, pool) and (
             freeze.until is None or now < freeze.until
         ):
             return Verdict(pool.desired, Guard.FROZEN, freeze.until, freeze.why or "frozen by the operator")
-    return Verdict(-1)
+    return Verdict(wish.wanted)
 
 
-def protected(pool: Pool) -> Verdict:
-    """A protected pool is never touched."""
-    if pool.protected:
-        return Verdict(pool.desired, Guard.PROTECTED, None, "the pool is marked as protected")
-    return Verdict(-1)
+def protected(wish: Wish) -> Verdict:
+    """A protected pool never shrinks; growth goes on."""
+    if wish.pool.protected and wish.wanted < wish.pool.desired:
+        return Verdict(wish.pool.desired, Guard.PROTECTED, None, "the pool is marked as protected")
+    return Verdict(wish.wanted)
 
 
 def cool_down(wish: Wish, rule: PoolPolicy, ledger: Ledger, now: datetime) -> Verdict:
@@ -115,7 +116,7 @@ def step(wish: Wish, rule: PoolPolicy) -> Verdict:
             limit = min(limit, pool.maximum_step_in)
         size = max(wish.wanted, pool.desired - limit)
     if size == wish.wanted:
-        return Verdict(size)
+        return Verdict(wish.wanted)
     return Verdict(
         size, Guard.STEP, None, f"at most {abs(size - pool.desired)} units at once from {pool.desired}"
     )
@@ -156,33 +157,40 @@ class Ledger:
     """
 
     def __init__(self, pools: Sequence[Pool], changes: Sequence[Change], now: datetime) -> None:
-        """Changes dated after `now` are not believed."""
+        """Changes dated after `now` (a clock stepped back) count in budgets as made now, and in no cool-down.
+
+        A change of a pool that is not among `pools` counts against every provider and against all.
+        """
         self._pools = {pool.id: pool for pool in pools}
         self._sizes: dict[tuple[Scope, str], int] = {}
         self._moments: dict[tuple[Scope, str], list[_Moment]] = {}
         for pool in pools:
             for key in _keys(pool):
                 self._sizes[key] = self._sizes.get(key, 0) + pool.desired
+        self._last: dict[str, datetime] = {}
         for change in sorted(changes, key=lambda change: change.at):
-            if change.at <= now and change.target in self._pools:
-                self._note(change)
+            self._note(change, min(change.at, now))
+            if change.at <= now:
+                self._last[change.target] = change.at
 
-    def _note(self, change: Change) -> None:
-        for key in _keys(self._pools[change.target]):
+    def _note(self, change: Change, at: datetime) -> None:
+        pool = self._pools.get(change.target)
+        keys = [key for key in self._sizes if key[0] is not Scope.POOL] if pool is None else _keys(pool)
+        for key in keys:
             moments = self._moments.setdefault(key, [])
-            if not moments or moments[-1].at != change.at:
-                moments.append(_Moment(change.at))
-            moments[-1].net += change.after - change.before
+            if not moments or moments[-1].at != at:
+                moments.append(_Moment(at))
+            moments[-1].net += 0 if pool is None else change.after - change.before
             moments[-1].gone += max(0, change.before - change.after)
 
     def last_change(self, pool_id: str) -> datetime | None:
         """When the pool last changed, None where no change is known."""
-        moments = self._moments.get((Scope.POOL, pool_id))
-        return moments[-1].at if moments else None
+        return self._last.get(pool_id)
 
     def spend(self, change: Change) -> None:
         """Count a change that the plan grants."""
-        self._note(change)
+        self._note(change, change.at)
+        self._last[change.target] = change.at
         for key in _keys(self._pools[change.target]):
             self._sizes[key] += change.after - change.before
 

@@ -326,11 +326,16 @@ def _truth(raw: Mapping[str, Any], name: str) -> bool:
 
 
 def _action(raw: Mapping[str, Any]) -> Action:
+    before, after = _whole(raw, "before"), _whole(raw, "after")
+    if before < 0 or after < 0 or before == after:
+        raise PlanError(f"before is {before} and after is {after}: no change of size")
+    if raw["kind"] != kind_of(before, after):
+        raise PlanError(f"kind is {raw['kind']!r}, but {before} to {after} is {kind_of(before, after)}")
     return Action(
         kind=ActionKind(raw["kind"]),
         target=_text(raw, "target"),
-        before=_whole(raw, "before"),
-        after=_whole(raw, "after"),
+        before=before,
+        after=after,
         version=_text(raw, "version"),
         reason=Reason(raw["reason"]),
         because=_facts(raw["because"]),

@@ -22,15 +22,15 @@ from policies.guards import Ledger, Wish, judge
 from policies.model import CapacityType, Gap, Pool, Snapshot, digest
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
 from policies.policy import Policy, PoolPolicy
-from policies.sizing import confidence, with_zone_spare, without_zone_spare
+from policies.sizing import LATE_STEPS, confidence, with_zone_spare, without_zone_spare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-LIVE_STEPS = 3  # a metric may be so many steps late and still be live
 NO_METRIC = "no metric of this pool could be read"
 NOT_LIVE = "the newest demand was not seen"
+NOT_AHEAD = "the forecast does not reach over the lead time"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,14 +52,16 @@ class Outlook:
 
     @cached_property
     def live(self) -> float:
-        """The newest demand in units of the last LIVE_STEPS steps, NaN where none was seen."""
-        newest: list[float] = self.demand.y[-LIVE_STEPS:].tolist()
+        """The newest demand in units of the last LATE_STEPS steps, NaN where none was seen."""
+        newest: list[float] = self.demand.y[-LATE_STEPS:].tolist()
         return next((value for value in reversed(newest) if not math.isnan(value)), math.nan)
 
-    @property
+    @cached_property
     def doubt(self) -> str:
         """Why this demand may not shrink a pool, "" where nothing stands against it."""
-        return self.refusal or (NOT_LIVE if math.isnan(self.live) else "")
+        if self.refusal or math.isnan(self.live):
+            return self.refusal or NOT_LIVE
+        return NOT_AHEAD if self.ahead is not None and bool(np.isnan(self.ahead).any()) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -292,6 +294,27 @@ def guard(
             rest = _action(proposal, goal, wanted, (now, expires_at))
             held.append(Held(action=rest, guard=Guard.MAXIMUM, why=f"the maximum is {pool.maximum}"))
     return actions, held
+
+
+def permits(
+    action: Action, pool: Pool, outlook: Outlook | None, policy: Policy, *, ledger: Ledger, now: datetime
+) -> str:
+    """Why a planned action may not be done now, "" where every guard still lets all of it pass.
+
+    `pool` is as it was just read. What passes is spent in `ledger`. Taking something back has no cool-down.
+    """
+    if action.after > max(pool.maximum, pool.desired) or action.after < min(pool.minimum, pool.desired):
+        return f"{Guard.MAXIMUM}: {action.after} units lie outside {pool.minimum} to {pool.maximum}"
+    outlook = outlook or _unseen(pool.id, now)
+    if action.reason is Reason.UNDO:
+        policy = replace(policy, pools={pool.id: _without_cool_down(policy.of(pool.id))})
+    need = 0 if math.isnan(outlook.live) else math.ceil(outlook.live)
+    wish = Wish(pool=pool, wanted=action.after, need=need, refusal=outlook.doubt)
+    verdict = judge(wish, policy=policy, ledger=ledger, now=now)
+    if verdict.guard is not None:
+        return f"{verdict.guard}: {verdict.why}"
+    ledger.spend(Change(target=pool.id, at=now, before=pool.desired, after=action.after))
+    return ""
 
 
 def _precedence(proposal: Proposal) -> tuple[bool, float, str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+LATE_STEPS = 3  # a metric may be so many of its steps late and still be live
+
 
 def unit_capacity_at_p99(values: Floats, units: float) -> float:
     """The demand one unit serves such that the p99 of `values` (NaN absent) is `units` units.
@@ -37,9 +39,11 @@ def unit_capacity_at_p99(values: Floats, units: float) -> float:
 def demand_units(metrics: Sequence[Series], capacities: Sequence[float], *, end: datetime) -> Series:
     """The pool's demand in units up to `end`: at each step the largest over its metrics.
 
-    The metrics are brought to the finest grid among them (a coarser value is held within its step); a step
-    where no metric is there is NaN, and steps up to `end` that have no sample yet are NaN too. BadInput
-    where a step does not divide another or a capacity is not positive.
+    The metrics are brought to the finest grid among them (a coarser value is held within its step). A step
+    where no metric is there is NaN, and so are steps up to `end` that have no sample yet; but the newest
+    value of a metric that is at most LATE_STEPS of its own steps late goes on to `end`, so that a metric
+    that is on time does not speak for one that is late. BadInput where a step does not divide another or a
+    capacity is not positive.
     """
     if any(capacity <= 0 for capacity in capacities):
         raise BadInput(f"{metrics[0].unique_id}: unit capacity must be above zero")
@@ -52,11 +56,22 @@ def demand_units(metrics: Sequence[Series], capacities: Sequence[float], *, end:
         first = (series.start - start).total_seconds()
         if rest or first % step:
             raise BadInput(f"{series.unique_id}: its grid does not fit a step of {step} s")
-        values = np.repeat(series.y / capacity, held)
+        values = np.repeat(_to_the_end(series, end) / capacity, held)
         place = slice(int(first // step), int(first // step) + len(values))
         part = out[place]
         part[...] = np.fmax(part, values[: len(part)])
     return Series(unique_id=metrics[0].unique_id, start=start, step_s=step, y=out)
+
+
+def _to_the_end(series: Series, end: datetime) -> Floats:
+    """The values of one metric until `end`, its newest one held where it is only late."""
+    steps = max(0, int((end - series.start).total_seconds() // series.step_s))
+    y = np.full(steps, np.nan)
+    y[: min(steps, len(series.y))] = series.y[:steps]
+    known = np.flatnonzero(~np.isnan(y))
+    if len(known) and steps - 1 - known[-1] <= LATE_STEPS:
+        y[known[-1] :] = y[known[-1]]
+    return y
 
 
 def peak_to_mean(demand: Series, *, window_s: int = 14 * 86400) -> float:

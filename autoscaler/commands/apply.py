@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from autoscaler.commands import flags, showing
 from autoscaler.errors import DataError, UsageError
 from policies.plan import Plan, PlanError, plan_from_json
-
-if TYPE_CHECKING:
-    from autoscaler.bootstrap import App
-    from autoscaler.ports import Pools
 
 
 @click.command(short_help="Apply a plan: a file, or a stored plan's id.")
@@ -37,7 +31,10 @@ def command(*, plan: str, config: str | None) -> int:
         wanted = app.trail.plan(plan)
     if wanted is None:
         raise UsageError(f"{plan} is neither a file nor the id of a stored plan")
-    return _apply(app, wanted, tick.owners(app))
+    done = tick.apply(app, wanted)
+    click.echo(f"Applied plan {wanted.id}:")
+    code = showing.tell_outcomes(done)
+    return showing.HELD if wanted.held and not wanted.actions else code
 
 
 def _from_file(path: Path) -> Plan:
@@ -47,13 +44,3 @@ def _from_file(path: Path) -> Plan:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (PlanError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def _apply(app: App, plan: Plan, owners: Mapping[str, Pools]) -> int:
-    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
-
-    app.trail.record_plan(plan)
-    done = list(tick.apply(app, plan, owners, by_hand=True))
-    click.echo(f"Applied plan {plan.id}:")
-    code = showing.tell_outcomes(done)
-    return showing.HELD if plan.held and not plan.actions else code

@@ -33,7 +33,7 @@ def command(*, what: str, config: str | None, dry_run: bool) -> int:
         return showing.STALE
     if dry_run or not turn.plan.actions:
         return showing.plan_code(turn.plan, sized=1, detailed=False)
-    return showing.tell_outcomes(list(tick.apply(app, turn.plan, turn.seen.owners, by_hand=True)))
+    return showing.tell_outcomes(tick.apply(app, turn.plan))
 
 
 def _applied(app: App, what: str) -> list[Action]:

@@ -93,7 +93,7 @@ def test_live_demand_is_the_floor_of_a_shrink():
 )
 def test_a_freeze_covers_its_scope_until_its_end(freeze, holds):
     """Freeze: of everything, a provider or a pool by its name; at its end it is over."""
-    verdict = frozen(a_pool(), (freeze,), NOW)
+    verdict = frozen(shrink(50), (freeze,), NOW)
     assert (verdict.guard is Guard.FROZEN) is holds
     if holds:
         assert (verdict.size, verdict.until) == (100, freeze.until)
@@ -101,23 +101,23 @@ def test_a_freeze_covers_its_scope_until_its_end(freeze, holds):
 
 def test_f70_no_freeze_freezes_nothing():
     """An empty list of freezes, or of budgets, means nothing and never everything."""
-    assert frozen(a_pool(), (), NOW).guard is None
+    assert frozen(shrink(50), (), NOW).guard is None
     assert budgets(shrink(0), (), ledger(), NOW) == (0, None, None, "")
 
 
 def test_a_second_freeze_counts_where_the_first_is_over():
     """Freezes are looked through to the end."""
     over, on = Freeze(scope=Scope.ALL, until=NOW), Freeze(scope=Scope.POOL, name="api", why="sale")
-    assert frozen(a_pool(), (over, on), NOW).why == "sale"
+    assert frozen(shrink(50), (over, on), NOW).why == "sale"
 
 
-def test_a_protected_pool_is_not_touched_in_either_direction():
-    """Protection holds growth and shrinking whole."""
-    for wanted in (0, 99, 101, 500):
-        pool = a_pool(protected=True)
-        verdict = judge(Wish(pool=pool, wanted=wanted), policy=Policy(default=FREE), ledger=ledger(), now=NOW)
-        assert verdict[:2] == (100, Guard.PROTECTED)
-    assert protected(a_pool()).guard is None
+def test_a_protected_pool_never_shrinks_and_may_grow():
+    """Protection holds a shrink whole and lets growth pass; without it nothing is held."""
+    for wanted, size, guard in ((0, 100, Guard.PROTECTED), (99, 100, Guard.PROTECTED), (500, 500, None)):
+        wish = Wish(pool=a_pool(protected=True), wanted=wanted)
+        verdict = judge(wish, policy=Policy(default=FREE), ledger=ledger(), now=NOW)
+        assert verdict[:2] == (size, guard)
+    assert protected(shrink(50)).guard is None
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ TEN = Budget(scope=Scope.POOL, step=Step(units=10, share=0.0), window_s=600)
         (89, ((1, 120, 100),), 100),  # more went than is allowed: nothing, and no growth either
         (89, ((300, 90, 100),), 90),  # growth gives nothing back
         (89, ((300, 103, 100), (100, 100, 96), (50, 96, 100)), 97),
-        (89, ((-1, 110, 100),), 90),  # dated ahead of now
+        (89, ((-1, 110, 100),), 100),  # dated ahead of now: a clock that stepped back refills nothing
         (101, ((1, 200, 100),), 101),
     ],
 )

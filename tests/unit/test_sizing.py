@@ -49,9 +49,16 @@ def test_no_unit_capacity_follows_from_nothing(values):
 
 def test_the_need_is_the_largest_over_the_metrics():
     """Two metrics in units; where one is absent the other counts; where both are, nothing is known."""
-    cpu, queue = series([10, NAN, 30, NAN]), series([2, 8, 1, NAN])
-    got = demand_units([cpu, queue], [10.0, 2.0], end=after(4))
-    assert np.array_equal(got.y, [1, 4, 3, NAN], equal_nan=True)
+    cpu, queue = series([10, NAN, 30, NAN, 10]), series([2, 8, 1, NAN, 2])
+    got = demand_units([cpu, queue], [10.0, 2.0], end=after(5))
+    assert np.array_equal(got.y, [1, 4, 3, NAN, 1], equal_nan=True)
+
+
+def test_p3_a_metric_on_time_does_not_speak_for_one_that_is_late():
+    """The newest value of a metric goes on while it is late by no more than three of its steps."""
+    cpu, queue = series([5] * 9), series([95] * 6)
+    assert demand_units([cpu, queue], [1.0, 1.0], end=after(9)).y[-1] == 95
+    assert demand_units([cpu, series([95] * 5)], [1.0, 1.0], end=after(9)).y[-1] == 5
 
 
 def test_coarser_metrics_are_held_and_other_begins_are_placed():
@@ -63,7 +70,8 @@ def test_coarser_metrics_are_held_and_other_begins_are_placed():
 
 def test_demand_ends_now():
     """Steps without a sample yet are absent; samples after now are not there."""
-    assert np.array_equal(demand_units([series([5])], [1.0], end=after(3)).y, [5, NAN, NAN], equal_nan=True)
+    late = [5, NAN, NAN, NAN, NAN]
+    assert np.array_equal(demand_units([series([5])], [1.0], end=after(5)).y, late, equal_nan=True)
     assert demand_units([series([5, 6, 7])], [1.0], end=after(2)).y.tolist() == [5, 6]
     assert len(demand_units([series([5])], [1.0], end=after(-9)).y) == 0
 
