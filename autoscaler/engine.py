@@ -26,7 +26,7 @@ def forecast(
     series: Sequence[Series],
     *,
     model: str | Mapping[str, str],
-    issued_at: datetime,
+    issued_at: datetime | Mapping[str, datetime],
     horizon: int,
     levels: Sequence[float],
     step_s: int = HOUR_S,
@@ -35,15 +35,15 @@ def forecast(
 ) -> dict[str, Forecast | None]:
     """One forecast a series by unique_id, from what was over at `issued_at`; None means hold.
 
-    `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware) is floored to it.
-    `model` is one name for all or one a unique_id. The seasonal naive runs here, other models in a
+    `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware; one for all, or one
+    a unique_id) is floored to it. `model` is one name for all or one a unique_id. The seasonal naive runs here, other models in a
     child process with `timeout_s` for the series of each; who fails there, or does not pass the
     forecast gate, falls back, and the notes say so. None where nothing is known of the last three steps.
     `on_progress` hears how many series are settled. BadInput for an unknown model or a double series.
     """
     champions = _champions(series, model)
-    at = EPOCH + (issued_at - EPOCH) // timedelta(seconds=step_s) * timedelta(seconds=step_s)
-    histories = {one.unique_id: _history(one, at, step_s) for one in series}
+    moments = issued_at if isinstance(issued_at, Mapping) else dict.fromkeys(champions, issued_at)
+    histories = {one.unique_id: _history(one, moments[one.unique_id], step_s) for one in series}
     seasons = (max(1, DAY_S // step_s), max(1, WEEK_S // step_s))
     tasks = [
         Task(
@@ -84,11 +84,14 @@ def _champions(series: Sequence[Series], model: str | Mapping[str, str]) -> dict
     return champions
 
 
-def _history(series: Series, at: datetime, step_s: int) -> Series | None:
-    """What was over at `at`, by steps that end there; None where the last three know nothing.
+def _history(series: Series, issued_at: datetime, step_s: int) -> Series | None:
+    """What was over at `issued_at`, floored to a step, by steps that end there; None where the last three
+    know nothing.
 
-    Steps that did not come yet are absent, so that whatever is predicted begins at `at`.
+    Steps that did not come yet are absent, so that whatever is predicted begins there.
     """
+    step = timedelta(seconds=step_s)
+    at = EPOCH + (issued_at - EPOCH) // step * step
     seen = hourly(series, step_s).until(at)
     known = np.flatnonzero(np.isfinite(seen.y))
     if not known.size:

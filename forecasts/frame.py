@@ -175,7 +175,7 @@ def _unsound(rows: _Rows, limits: Limits) -> Iterator[_Fault]:
     if latest is not None:
         step = _steps(rows.only(~bad_year))[rows.code]
         future = ~bad_year & (rows.us > _us(latest) + limits.future_periods * step)
-        what = f"the stamp lies in the future of {iso(_us(latest))}"
+        what = f"the stamp lies in the future of {iso(_us(latest.replace(microsecond=0)))}"
         yield _Fault(Code.FUTURE, future, what, value_only=False)
     yield _Fault(Code.NOT_FINITE, ~np.isfinite(rows.y), "the value is not a finite number")
     if limits.kind == "counter":
@@ -222,8 +222,8 @@ def _settle(rows: _Rows, faults: Iterable[_Fault], notices: list[Notice], *, str
     fresh: list[Notice] = []
     for fault in faults:
         for at in _by_series(rows, fault.rows & ~taken):
-            more = f" ({at.size} samples, all dropped)" if not strict and at.size > 1 else ""
-            fresh.append(_notice(rows, at, fault.code, f"{fault.what}, y = {rows.y[at[0]]:g}{more}"))
+            more = f"; {at.size} samples, all dropped" if not strict and at.size > 1 else ""
+            fresh.append(_notice(rows, at, fault.code, f"{fault.what} (y = {rows.y[at[0]]:g}{more})"))
         taken |= fault.rows
         gone |= fault.rows & (not fault.value_only)
     if strict and fresh:
@@ -249,7 +249,8 @@ def _sorted(rows: _Rows, notices: list[Notice]) -> _Rows:
 def _duplicates(rows: _Rows, *, strict: bool) -> Iterator[_Fault]:
     """All but the largest of the samples with one stamp, given that the rows are sorted."""
     same = (rows.us[1:] == rows.us[:-1]) & (rows.code[1:] == rows.code[:-1])
-    what = "the stamp is there more than once, " + ("keep one" if strict else "the larger value stays")
+    mend = "keep one of its rows" if strict else "the larger value stays"
+    what = f"the stamp is there more than once; {mend}"
     yield _Fault(Code.DUPLICATE, np.r_[same, False], what, value_only=False)
 
 

@@ -71,18 +71,19 @@ class SqlTrail:
         self._identity = identity(engine)
 
     def record_plan(self, plan: Plan) -> bool:
-        """Keep a plan; False where the last plan had the same id, of which only the sighting is kept.
+        """Keep a plan; False where the last plan had the same id: the same wish, which is no news.
 
-        A last plan that has expired by now is written again, so that the store holds one that may be applied.
+        Of the very same plan only the sighting is kept. Where its expiry, a version or a figure differs, it is
+        written again: what is applied by its id is what was last shown.
         """
         moments = {"made_at": _text(plan.made_at), "expires_at": _text(plan.expires_at)}
+        body = plan_to_json(plan)
         with writing(self._engine) as connection:
             last = connection.execute(select(_PLAN).order_by(_PLAN.c.row.desc()).limit(1)).one_or_none()
             same = last is not None and last.id == plan.id
-            if last is not None and same and moments["made_at"] < last.expires_at:
+            if last is not None and last.body == body:
                 connection.execute(insert(_SIGHTING).values(plan_row=last.row, **moments))
                 return False
-            body = plan_to_json(plan)
             written = connection.execute(insert(_PLAN).values(id=plan.id, body=body, **moments))
             proposals = _proposals(plan, written.lastrowid)
             if proposals:
@@ -138,17 +139,17 @@ class SqlTrail:
             full = _resolved(connection, _PLAN.c.id, plan_id, "plans")
             if full is None:
                 return None
-            query = select(_PLAN.c.body).where(_PLAN.c.id == full).order_by(_PLAN.c.row.desc()).limit(1)
+            # By when it was made: an older file may have been recorded after it.
+            newest = (_PLAN.c.made_at.desc(), _PLAN.c.row.desc())
+            query = select(_PLAN.c.body).where(_PLAN.c.id == full).order_by(*newest).limit(1)
             return _read_plan(connection.execute(query).scalar_one())
 
     def sightings(self, plan_id: str) -> int:
-        """How often the plan (id or prefix) was made: once, and each time it was made again."""
+        """At how many moments the plan (id or prefix) was made; recording one of them again is none more."""
         with reading(self._engine) as connection:
             full = _resolved(connection, _PLAN.c.id, plan_id, "plans")
-            made = select(_PLAN.c.row).where(_PLAN.c.id == full)
-            again = select(func.count()).select_from(_SIGHTING).where(_SIGHTING.c.plan_row.in_(made))
-            first = select(func.count()).select_from(_PLAN).where(_PLAN.c.id == full)
-            return int(connection.execute(first).scalar_one() + connection.execute(again).scalar_one())
+            made = select(_PLAN.c.made_at).where(_PLAN.c.id == full)
+            return len(set(connection.execute(made).scalars()))
 
     def outcomes(self, plan_id: str) -> Sequence[tuple[Action, Outcome | None]]:
         """Each intended action of a plan (id or prefix) with its latest outcome, in order; None: in doubt."""
@@ -175,12 +176,16 @@ class SqlTrail:
             return self._deeds(connection, select(_INTENT).where(_INTENT.c.target == pool_id))
 
     def proposals(self, *, action: str = "", pool: str = "") -> Sequence[Proposal]:
-        """Where plans had an action (id or prefix) or anything for a pool, held or not, oldest first."""
+        """Where plans had an action (id or prefix) or anything for a pool, held or not, oldest first.
+
+        A plan that was written several times is told once, as it was written last.
+        """
         if not action and not pool:
             return ()
+        last = select(func.max(_PLAN.c.row)).group_by(_PLAN.c.id)
         with reading(self._engine) as connection:
             query = select(_PROPOSAL.c.position, _PROPOSAL.c.guard, _PLAN.c.body).join(
-                _PLAN, _PLAN.c.row == _PROPOSAL.c.plan_row
+                _PLAN, (_PLAN.c.row == _PROPOSAL.c.plan_row) & _PLAN.c.row.in_(last)
             )
             if action:
                 full = _resolved(connection, _PROPOSAL.c.action_id, action, "actions")

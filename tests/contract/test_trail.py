@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from autoscaler.errors import StoreError
 from autoscaler.ports import Story, Trail
-from autoscaler.store.database import connect, writing
+from autoscaler.store.database import connect, reading, writing
 from autoscaler.store.tables import INSERT_ONLY
 from autoscaler.store.trail import SqlTrail
 from policies.plan import (
@@ -98,24 +98,43 @@ def test_a_plan_comes_back_as_it_was(trail):
     assert trail.plan("") is None
 
 
-def test_the_same_wish_is_only_counted(trail):
-    """The id of the last plan again is a sighting; another plan in between makes it new."""
+def test_the_same_wish_is_only_counted(engine, trail):
+    """The last plan again, to the letter, is a sighting; another plan in between makes it new."""
     first, other = plan(action()), plan(action("api"))
     assert trail.record_plan(first) is True
-    assert trail.record_plan(plan(action(), at=NOW + timedelta(minutes=5))) is False
-    assert trail.plan(first.id).made_at == NOW
-    assert trail.sightings(first.id) == 2
+    assert trail.record_plan(first) is False
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM plan")).scalar_one() == 1
+        assert connection.execute(text("SELECT count(*) FROM sighting")).scalar_one() == 1
     assert trail.record_plan(other) is True
     assert trail.record_plan(first) is True
-    assert trail.sightings(first.id) == 3
+    assert trail.sightings(first.id) == 1, "made once, recorded three times"
 
 
-def test_an_expired_wish_is_written_again(trail):
-    """The same wish after its plan expired is no news, but the store then holds one that may be applied."""
+@pytest.mark.parametrize(
+    "later",
+    [
+        plan(action(), at=NOW + timedelta(minutes=50)),
+        plan(action(), at=NOW + timedelta(hours=2)),
+        plan(replace(action(), version="8")),
+    ],
+    ids=["a later expiry", "after it expired", "another version"],
+)
+def test_the_same_wish_made_anew_is_no_news_and_is_kept(trail, later):
+    """What is found by an id is what was made last: its expiry and versions are those that were shown."""
     trail.record_plan(plan(action()))
-    later = plan(action(), at=NOW + timedelta(hours=2))
     assert trail.record_plan(later) is False
     assert trail.plan(later.id) == later
+    assert trail.sightings(later.id) == len({NOW, later.made_at})
+    assert [p.made_at for p in trail.proposals(pool="web")] == [later.made_at]
+
+
+def test_an_older_writing_of_a_plan_never_hides_a_newer_one(trail):
+    """A plan recorded after a newer one of the same id does not take its place."""
+    older, newer = plan(action()), plan(action(), at=NOW + timedelta(minutes=50))
+    trail.record_plan(newer)
+    trail.record_plan(older)
+    assert trail.plan(older.id) == newer
 
 
 def test_an_ambiguous_prefix_names_the_candidates(trail):

@@ -202,6 +202,15 @@ def test_each_series_has_its_own_model(odd, children):
     assert (results["a"].model, results["b"].model) == ("odd", "seasonal_naive")
 
 
+def test_each_series_has_its_own_moment_and_all_have_one_child(odd, children):
+    """A mapping names when the forecast of each series begins; as many ends need no more processes."""
+    series = [load(f"s{k}", hours=24 * 15 + k) for k in range(3)]
+    results = run(series, odd, issued_at={one.unique_id: one.end for one in series})
+    assert [results[one.unique_id].issued_at for one in series] == [one.end for one in series]
+    assert {result.model for result in results.values()} == {"odd"}
+    assert len(children) == 1
+
+
 def test_unknown_models_and_double_series_are_refused_before_anything_runs(children):
     """A mistake of the caller is told at once, with the nearest name."""
     with pytest.raises(BadInput, match="did you mean mstl"):

@@ -116,6 +116,15 @@ def test_old_traces_are_fresh_as_of_their_last_sample():
     assert not result.refused
 
 
+def test_a_notice_is_a_line_for_people():
+    """What is told names the sample, the value and the mend, and no fraction of a second of a clock."""
+    latest = T0 + timedelta(minutes=10, microseconds=123456)
+    (future,) = gated([0, 5, 60], [1, 2, 3], latest=latest).notices
+    assert future.message.endswith("the stamp lies in the future of 2026-03-02T00:10:00Z (y = 3)")
+    with pytest.raises(BadFrame, match=r"more than once; keep one of its rows \(y = 2\)"):
+        gated([0, 5, 5], [1, 2, 3], strict=True)
+
+
 def test_no_samples_is_a_notice_or_an_error_and_never_a_series():
     """An empty input is not a series of zeros."""
     assert codes(gated([], [])) == [Code.EMPTY]
