@@ -16,11 +16,12 @@ import numpy as np
 from autoscaler import apply as applying
 from autoscaler import engine
 from autoscaler.errors import LoadlineError
+from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
 from autoscaler.settled import settle
 from forecasts import frame
 from forecasts.fallback import last_resort
-from forecasts.limits import Code, Gated, Limits, about
+from forecasts.limits import Gated, Limits
 from forecasts.types import HOUR_S, Forecast, Series
 from policies import planner, scalers, sizing
 from policies.guards import Ledger
@@ -270,7 +271,16 @@ def _managed(app: App, answers: Mapping[str, object], gaps: list[Gap]) -> tuple[
     for name, declared in sorted(app.configuration.pools.items()):
         if name not in owners and isinstance(answers.get(f"provider {declared.provider}"), tuple):
             gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
+    gaps[:] = [_with_its_pools(app, gap) for gap in gaps]
     return sorted(pools, key=lambda pool: pool.id), owners
+
+
+def _with_its_pools(app: App, gap: Gap) -> Gap:
+    """A provider's gap names the pools that cannot be seen for it."""
+    pools = [
+        n for n, pool in sorted(app.configuration.pools.items()) if gap.source == f"provider {pool.provider}"
+    ]
+    return replace(gap, why=f"{gap.why} (pools: {', '.join(pools)})") if pools else gap
 
 
 def _unanswered(app: App, gaps: Sequence[Gap]) -> dict[str, str]:
@@ -293,21 +303,7 @@ def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
         longest_gap_s=fresh.longest_gap_s,
         window_s=fresh.window_s,
     )
-    told = tuple(
-        about(Code.UNREADABLE, "", f"{part.rejected[0]} ({len(part.rejected)} rows dropped)")
-        for part in parts
-        if part.rejected
-    )
-    if not parts:
-        return Gated(notices=told)
-    gated = frame.gate(
-        np.concatenate([part.unique_id for part in parts]),
-        np.concatenate([part.ds for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        limits,
-        strict=False,
-    )
-    return replace(gated, notices=told + gated.notices)
+    return gate_sources(parts, limits)
 
 
 def look_ahead(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from autoscaler import apply as applying
@@ -20,12 +21,21 @@ from autoscaler.errors import (
     Throttled,
     Unreachable,
 )
+from forecasts.types import Series
+from policies.guards import Ledger
 from policies.model import Pool, PoolKind
 from policies.plan import Action, Plan, Reason, Status, kind_of
-from policies.policy import Freeze, Policy, Scope
+from policies.planner import Outlook, permits
+from policies.policy import Freeze, Policy, PoolPolicy, Scope, Step
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+FREE = PoolPolicy(
+    cool_down_in_s=0,
+    cool_down_out_s=0,
+    step_in=Step(units=999, share=1.0),
+    step_out=Step(units=999, share=1.0),
+)
 
 
 def pool(name, size, **changes):
@@ -124,9 +134,17 @@ def plan(*actions):
 
 
 def applied(cloud, trail, made, *, at=NOW, policy=None, allowed=lambda _action: True):
-    """The outcome of each action, by target."""
+    """The outcome of each action, by target, with demand that needs nothing and was just seen."""
+    policy = policy or Policy(default=FREE, budgets=())
+    ledger = Ledger(tuple(cloud.pools.values()), (), at)
+
+    def permit(wish, pool):
+        quiet = Series(unique_id=pool.id, start=at - timedelta(minutes=1), step_s=60, y=np.zeros(1))
+        seen = Outlook(pool_id=pool.id, demand=quiet)
+        return permits(wish, pool, seen, policy, ledger=ledger, now=at)
+
     world = applying.World(
-        owners=dict.fromkeys(cloud.pools, cloud), trail=trail, clock=SetClock(at), policy=policy or Policy()
+        owners=dict.fromkeys(cloud.pools, cloud), trail=trail, clock=SetClock(at), permit=permit
     )
     done = list(applying.apply(made, world, allowed=allowed))
     return {each.target: outcome for each, outcome in done}
@@ -240,7 +258,7 @@ def test_an_action_without_a_version_needs_the_size_alone():
 def test_f70_a_target_of_nobody_is_stale():
     """A target that no provider of the configuration owns is never looked for elsewhere."""
     trail, cloud = world(pool("a", 4))
-    setting = applying.World(owners={}, trail=trail, clock=SetClock(NOW), policy=Policy())
+    setting = applying.World(owners={}, trail=trail, clock=SetClock(NOW), permit=lambda _action, _pool: "")
     ((_, outcome),) = applying.apply(plan(action("a", 4, 6)), setting, allowed=lambda _action: True)
     assert outcome.status is Status.STALE
     assert cloud.calls == []
@@ -306,3 +324,37 @@ def test_p4_applying_again_changes_nothing():
     assert {outcome.status for outcome in again.values()} == {Status.STALE}
     assert {name: each.desired for name, each in cloud.pools.items()} == sizes
     assert len(cloud.calls) == 2
+
+
+def test_a_provider_that_did_not_answer_is_not_a_pool_that_is_gone():
+    """Where the provider did not list its pools, an action fails in that provider's words."""
+    trail, cloud = world(pool("a", 4))
+    setting = applying.World(
+        owners={},
+        trail=trail,
+        clock=SetClock(NOW),
+        permit=lambda _action, _pool: "",
+        unanswered={"a": "no answer within 20 s"},
+    )
+    ((_, outcome),) = applying.apply(plan(action("a", 4, 6)), setting, allowed=lambda _action: True)
+    assert (outcome.status, "no answer" in outcome.error) == (Status.FAILED, True)
+    assert cloud.calls == []
+
+
+def test_the_guards_are_asked_again_when_applying():
+    """Demand that came since, a budget that another plan spent, and a cool-down hold what was planned."""
+    trail, cloud = world(pool("a", 40))
+    refused = applying.World(
+        owners={"a": cloud}, trail=trail, clock=SetClock(NOW), permit=lambda _action, _pool: "COOL_DOWN: soon"
+    )
+    ((_, outcome),) = applying.apply(plan(action("a", 40, 20)), refused, allowed=lambda _action: True)
+    assert (outcome.status, outcome.error) == (Status.REFUSED, "COOL_DOWN: soon")
+    assert cloud.calls == []
+
+
+def test_f31_a_plan_of_the_future_is_refused():
+    """A plan that a clock ahead of this one made is refused whole."""
+    trail, cloud = world(pool("a", 4))
+    with pytest.raises(PlanRefused, match="after now"):
+        applied(cloud, trail, plan(action("a", 4, 6)), at=NOW - HOUR)
+    assert cloud.calls == []
