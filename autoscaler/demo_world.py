@@ -105,14 +105,14 @@ def _web(rng: np.random.Generator, hour: Floats, weekend: NDArray[np.bool_]) -> 
         * shape
         * np.where(weekend, 0.5, 1.0)
         * growth
-        * _wander(rng, len(hour), minutes=40, sigma=0.06)
+        * _wander(rng, len(hour), minutes=40, sigma=0.03)
         * rng.normal(1, 0.02, len(hour))
     )
 
 
 def _api(rng: np.random.Generator, hour: Floats) -> Floats:
     """An API with a mild day and flash crowds: up to three times as much within minutes, then a decay."""
-    y = 5_000 * (0.6 + 0.4 * _wave(hour, peak=15, width=4)) * _wander(rng, len(hour), minutes=25, sigma=0.08)
+    y = 5_000 * (0.6 + 0.4 * _wave(hour, peak=15, width=4)) * _wander(rng, len(hour), minutes=25, sigma=0.04)
     crowd = np.zeros(len(hour))
     for begin in rng.choice(len(hour) - 240, size=9, replace=False):
         age = np.arange(240.0)
@@ -139,7 +139,7 @@ def _llm(rng: np.random.Generator, hour: Floats, weekend: NDArray[np.bool_]) -> 
         * shape
         * np.where(weekend, 0.55, 1.0)
         * bursts
-        * _wander(rng, len(hour), minutes=90, sigma=0.15)
+        * _wander(rng, len(hour), minutes=90, sigma=0.07)
     )
 
 
@@ -201,33 +201,33 @@ budgets:                    # what may shrink in any window
   - {scope: provider, units: 1, share: 15%, window: 1h}
 pools:
   web:                      # a web shop with quiet weekends
-    {provider: fake, minimum: 4, maximum: 60, desired: 24, lead_time: 3m,
+    {provider: fake, minimum: 4, maximum: 60, desired: 24, lead_time: 6m,
      demands: [{series: web_requests, unit_capacity: 600}],
      offerings: [{instance_type: m6i.xlarge, zone: us-east-1a, hourly_usd: 0.192},
                  {instance_type: m6i.xlarge, zone: us-east-1b, hourly_usd: 0.192}]}
   api:                      # an API with flash crowds, on Kubernetes: its replicas are allocated money
-    {provider: fake, kind: deployment, minimum: 4, maximum: 80, desired: 12, lead_time: 1m,
+    {provider: fake, kind: deployment, minimum: 4, maximum: 80, desired: 12, lead_time: 2m,
      demands: [{series: api_requests, unit_capacity: 400}],
      offerings: [{instance_type: 2 vCPU 4 GiB, zone: us-east-1a, hourly_usd: 0.08}]}
   batch:                    # a nightly batch: its machines are still up in the morning
-    {provider: fake, minimum: 0, maximum: 40, desired: 24, lead_time: 5m,
+    {provider: fake, minimum: 0, maximum: 40, desired: 24, lead_time: 10m,
      demands: [{series: batch_tasks, unit_capacity: 40}],
      offerings: [{instance_type: c6i.2xlarge, zone: us-east-1a, hourly_usd: 0.34},
                  {instance_type: c6i.2xlarge, zone: us-east-1a, capacity_type: spot, hourly_usd: 0.13}]}
   llm:                      # LLM inference
-    {provider: fake, minimum: 2, maximum: 24, desired: 6, lead_time: 5m,
+    {provider: fake, minimum: 2, maximum: 24, desired: 6, lead_time: 12m,
      demands: [{series: llm_tokens, unit_capacity: 900}],
      offerings: [{instance_type: g5.xlarge, zone: us-east-1a, hourly_usd: 1.006}]}
   ci:                       # CI runners on a Monday morning
-    {provider: fake, kind: runners, minimum: 1, maximum: 60, desired: 3, lead_time: 2m,
+    {provider: fake, kind: runners, minimum: 1, maximum: 60, desired: 3, lead_time: 4m,
      demands: [{series: ci_jobs, unit_capacity: 1}],
      offerings: [{instance_type: c6i.xlarge, zone: us-east-1a, hourly_usd: 0.17}]}
   training:                 # GPU training
-    {provider: fake, kind: gpu-cluster, minimum: 0, maximum: 3, desired: 2, lead_time: 10m,
+    {provider: fake, kind: gpu-cluster, minimum: 0, maximum: 3, desired: 2, lead_time: 15m,
      demands: [{series: training_gpus, unit_capacity: 8}],
      offerings: [{instance_type: p4d.24xlarge, zone: us-east-1a, hourly_usd: 21.96}]}
   dev:                      # a development group that hardly anybody uses
-    {provider: fake, minimum: 1, maximum: 10, desired: 6, lead_time: 3m,
+    {provider: fake, minimum: 1, maximum: 10, desired: 6, lead_time: 5m,
      demands: [{series: dev_requests, unit_capacity: 100}],
      offerings: [{instance_type: m6i.large, zone: us-east-1a, hourly_usd: 0.096}]}
   search:                   # its metrics broke six hours ago
