@@ -289,7 +289,7 @@ def test_a_setting_wins_over_the_violation_asked_for():
     assert configure(scaler, PoolSettings(), {"level": "0.7"}, violation=0.2).level == 0.7
     hpa = load("hpa")
     assert configure(hpa, PoolSettings(), {"stabilization_s": "600"}).stabilization_s == 600
-    with pytest.raises(ValueError, match=r"stabilization_s is '1\.5'; write a int"):
+    with pytest.raises(ValueError, match=r"stabilization_s is '1\.5'; write a "):
         configure(hpa, PoolSettings(), {"stabilization_s": "1.5"})
 
 

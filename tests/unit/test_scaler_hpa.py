@@ -186,5 +186,7 @@ def test_live_it_weighs_the_last_five_minutes_against_the_pods_that_run(trace, r
         assert got.tolist() == [running]
     elif advice[-1] >= running:
         assert running <= got[0] <= advice[-1]
+    elif len(trace) > 1 and math.isnan(trace[-2]):  # after a gap the oldest minute is in the window once more
+        assert min(running, max(advice)) <= got[0] <= running
     else:
         assert got.tolist() == [min(running, max(advice))]

@@ -133,7 +133,6 @@ def test_metrics_outage():
         scale-out growing 20 -> 30 LIVE_DEMAND
         scale-in partial 20 -> 18 DEMAND_LOW
         held refused 20 -> 2 INSUFFICIENT_DATA
-        held silent 20 -> 2 INSUFFICIENT_DATA
         gap gcp Unreachable
         gap absent INSUFFICIENT_DATA
         gap growing INSUFFICIENT_DATA
