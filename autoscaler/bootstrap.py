@@ -17,6 +17,7 @@ from autoscaler.errors import DataError, MetricsError
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
+from forecasts.limits import Kind
 from forecasts.types import EARLIEST
 from policies.policy import Policy
 
@@ -67,11 +68,12 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
 
 
 def _metrics(source: MetricsSource) -> Metrics:
+    kind: Kind = "counter" if source.counter else "gauge"
     if source.kind == "parquet":
         from autoscaler.metrics.parquet import ParquetMetrics  # noqa: PLC0415 - pyarrow only where it is read
 
-        return ParquetMetrics(source.path, timezone=source.timezone)
-    return CsvMetrics(source.path, timezone=source.timezone)
+        return ParquetMetrics(source.path, timezone=source.timezone, kind=kind)
+    return CsvMetrics(source.path, timezone=source.timezone, kind=kind)
 
 
 def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:

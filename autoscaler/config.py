@@ -27,11 +27,15 @@ DEFAULT_FILE = "loadline.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSource:
-    """A file of history: kind csv or parquet; `timezone` is "UTC" where its stamps carry none, else None."""
+    """A file of history: kind csv or parquet; `timezone` is "UTC" where its stamps carry none, else None.
+
+    `counter`: its values only grow but for resets, and their rate per second is the demand.
+    """
 
     kind: str
     path: str
     timezone: str | None = None
+    counter: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,10 @@ class FakeProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastSettings:
-    """Quantile levels (ascending probabilities), horizon and time budget of a model, in seconds."""
+    """Quantile levels (ascending probabilities), horizon and time budget of a model, in seconds.
+
+    `levels` are those of the file and the one that each pool is sized by.
+    """
 
     levels: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.99)
     horizon_s: int = 48 * 3600
@@ -117,11 +124,17 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
     if fake is not None:
         providers["fake"] = FakeProvider(path=paths["providers", "fake", "path"], lead_time_s=fake.lead_time)
     sources = (
-        MetricsSource(kind=entry.kind, path=paths["metrics", index, "path"], timezone=entry.timezone)
+        MetricsSource(
+            kind=entry.kind,
+            path=paths["metrics", index, "path"],
+            timezone=entry.timezone,
+            counter=entry.counter,
+        )
         for index, entry in enumerate(parsed.metrics)
     )
     pools = {name: _pool(name, pool, providers[pool.provider]) for name, pool in parsed.pools.items()}
     ahead = parsed.forecast
+    policy = _policy(parsed)
     return Configuration(
         file=file,
         now=parsed.now,
@@ -129,9 +142,22 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
         metrics=tuple(sources),
         providers=MappingProxyType(providers),
         pools=MappingProxyType(pools),
-        forecast=ForecastSettings(levels=ahead.levels, horizon_s=ahead.horizon, timeout_s=ahead.timeout),
-        policy=_policy(parsed),
+        forecast=ForecastSettings(
+            levels=_levels(ahead.levels, policy), horizon_s=ahead.horizon, timeout_s=ahead.timeout
+        ),
+        policy=policy,
     )
+
+
+def _levels(listed: tuple[float, ...], policy: Policy) -> tuple[float, ...]:
+    """The levels to forecast: those listed, and those that the pools are sized by."""
+    from policies import scalers  # noqa: PLC0415 - numpy only where a file is loaded
+
+    needed = (
+        scalers.level(scalers.load(rule.scaler), rule.settings, violation=rule.violation)
+        for rule in policy.pools.values()
+    )
+    return tuple(sorted({*listed, *(level for level in needed if level is not None)}))
 
 
 def _pool(name: str, pool: settings.PoolSection, provider: FakeProvider) -> DeclaredPool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from forecasts.limits import Kind
 from policies.model import Gap, Pool
 from policies.plan import Action, Change, Outcome, Plan
 
@@ -44,7 +45,8 @@ class Samples:
     """Raw points of one source, as they came: arrays of one length.
 
     `unique_id` object [rows], `ds` datetime64[us] UTC [rows], `y` float64 [rows]. `line` is the line in
-    the file, or -1. `rejected` counts rows that could not even be parsed, with the first reason.
+    the file, or -1. `rejected` counts rows that could not even be parsed, with the first reason. `kind`
+    tells a gauge from a counter, whose rate per second is the demand.
     """
 
     unique_id: NDArray[np.object_]
@@ -53,6 +55,7 @@ class Samples:
     line: NDArray[np.int64]
     source: str
     rejected: tuple[str, ...] = ()
+    kind: Kind = "gauge"
 
 
 class Metrics(Protocol):

@@ -127,7 +127,7 @@ class PoolSection(SizingSection):
         default=None, description="The owner's limit on one shrink, in units."
     )
     labels: dict[str, str] = Field(default_factory=dict, description="Names and values of your own.")
-    protected: bool = Field(default=False, description="true: never shrunk.")
+    protected: bool = Field(default=False, description="true: never shrunk by us; growth still goes on.")
 
 
 class MetricsSection(_Section):
@@ -141,6 +141,10 @@ class MetricsSection(_Section):
     )
     timezone: Utc | None = Field(
         default=None, description="UTC where the stamps carry no zone; without it such stamps are refused."
+    )
+    counter: bool = Field(
+        default=False,
+        description="true: every series only grows but for resets; its rate per second is the demand.",
     )
 
 
@@ -196,9 +200,14 @@ class ForecastSection(_Section):
     """What is forecast for every series."""
 
     levels: Levels = Field(
-        default=(0.5, 0.8, 0.9, 0.95, 0.99), description="Probabilities of the quantiles, ascending."
+        default=(0.5, 0.8, 0.9, 0.95, 0.99),
+        description="Probabilities of the quantiles, ascending. The one that a pool is sized by "
+        "(1 - violation, or its setting level) is forecast too, listed or not.",
     )
-    horizon: SomeTime = Field(default=48 * 3600, description="How far ahead.")
+    horizon: SomeTime = Field(
+        default=48 * 3600,
+        description="How far ahead, in whole hours; at least the longest lead time and an hour.",
+    )
     timeout: SomeTime = Field(default=30, description="Time budget of a model for a batch of series.")
 
 

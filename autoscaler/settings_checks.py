@@ -11,10 +11,12 @@ from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoscaler.settings_kinds import counted, nearest, shown
+from autoscaler.config import FakeProvider, ForecastSettings
+from autoscaler.settings_kinds import counted, lasting, nearest, shown
 from autoscaler.settings_tree import keys_at
 from autoscaler.yaml_lines import Place
-from policies import scalers
+from forecasts.types import HOUR_S
+from policies import scalers, units
 from policies.policy import PoolPolicy
 
 if TYPE_CHECKING:
@@ -25,10 +27,13 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One line for the operator, and the key or list entry that it is about."""
+    """One line for the operator, the key or list entry that it is about, and another one's where it is
+    about two.
+    """
 
     place: Place
     message: str
+    beside: Place = ()
 
 
 _PLAINLY = {
@@ -69,6 +74,7 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
             yield from _pool_checks(("pools", name), pool, providers)
             yield from _knob_checks(("pools", name), pool, _mapping(raw, "defaults"))
     yield from _knob_checks(("defaults",), _mapping(raw, "defaults"), {})
+    yield from _horizon_checks(raw)
     for place, text in paths(raw):
         try:
             resolved(text, folder, environment)
@@ -138,6 +144,43 @@ def _knob_checks(place: Place, section: dict[str, Any], defaults: dict[str, Any]
             scalers.configure(scaler, scalers.PoolSettings(), {key: value})
         except ValueError as error:
             yield Problem(spot, str(error))
+
+
+def _horizon_checks(raw: dict[str, Any]) -> Iterator[Problem]:
+    """The forecast, which begins at a full hour, must reach to where what is asked for now serves."""
+    horizon = lasting(_mapping(raw, "forecast").get("horizon", ForecastSettings().horizon_s))
+    leads = list(_lead_times(raw))
+    if horizon is None or not leads:
+        return
+    longest, place = max(leads, key=lambda lead: lead[0])
+    needed = -(-(longest + HOUR_S) // HOUR_S) * HOUR_S
+    if horizon >= needed:
+        return
+    set_ = "horizon" in _mapping(raw, "forecast")
+    where = ".".join(str(part) for part in place)
+    yield Problem(
+        ("forecast", "horizon") if set_ else place,
+        f"a forecast of {units.format_duration(horizon)} (forecast.horizon) ends before what is asked for "
+        f"now serves ({where}: {units.format_duration(longest)}); write at least "
+        f"{units.format_duration(needed)}, the lead time and an hour in whole hours",
+        beside=place if set_ else (),
+    )
+
+
+def _lead_times(raw: dict[str, Any]) -> Iterator[tuple[int, Place]]:
+    """The lead time of each pool, and the key that says so."""
+    for name, pool in _mapping(raw, "pools").items():
+        if not isinstance(pool, dict):
+            continue
+        holder = _mapping(_mapping(raw, "providers"), str(pool.get("provider")))
+        place: Place = ("pools", name, "lead_time")
+        given = pool.get("lead_time")
+        if given is None:
+            place = ("providers", str(pool.get("provider")), "lead_time")
+            given = holder.get("lead_time", FakeProvider(path="").lead_time_s)
+        seconds = lasting(given)
+        if seconds is not None:
+            yield seconds, place
 
 
 def _freeze_checks(

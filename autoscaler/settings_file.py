@@ -43,6 +43,8 @@ def _said(
     lines = {(line, f"{path}:{line}: {message}") for line, message in document.problems}
     for problem in problems:
         text = f"{_dotted(problem.place)}: {problem.message}" if problem.place else problem.message
+        if problem.beside:
+            text += f" (line {document.line(problem.beside)})"
         variable = _variable_of(problem.place, overridden)
         if variable:
             lines.add((_AFTER_THE_FILE, f"environment {variable}: {text}"))

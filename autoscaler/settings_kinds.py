@@ -22,7 +22,6 @@ from policies import scalers, units
 MOST_UNITS = 100_000
 LONGEST_S = 366 * 86400
 DEAREST_USD = 10_000.0
-LARGEST_QUANTITY = 1e15
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}")
 
 
@@ -72,21 +71,11 @@ def _share(value: object) -> float:
 
 
 def _violation(value: object) -> float:
-    share = _share(value)
-    if share >= 0.5:
-        raise ValueError(f"{shown(value)} allows a violation half of the time or more; write 1% or 0.01")
-    return share
+    return _scalar(units.violation, value)
 
 
 def _capacity(value: object) -> float:
-    number = _scalar(units.quantity, value)
-    if number <= 0:
-        raise ValueError(f"{shown(value)} is not above 0; one unit serves some demand")
-    if number > LARGEST_QUANTITY:
-        raise ValueError(
-            f"{shown(value)} is over {LARGEST_QUANTITY:.0e}; so large a value is taken for a slip"
-        )
-    return number
+    return _scalar(units.unit_capacity, value)
 
 
 def _price(value: object) -> float:
@@ -156,6 +145,14 @@ def counted(value: object) -> int | None:
     """A number of units, None where it is none: for checks that compare two of them."""
     try:
         return None if value is None else _units(value)
+    except ValueError:
+        return None
+
+
+def lasting(value: object) -> int | None:
+    """Seconds, None where it is no duration: for checks that compare two of them."""
+    try:
+        return _duration(value)
     except ValueError:
         return None
 

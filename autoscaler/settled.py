@@ -9,6 +9,7 @@ import numpy as np
 
 from autoscaler.declared import DeclaredDemand, DeclaredPool
 from forecasts.types import Series
+from policies import units
 from policies.model import Demand, Gap, Pool
 
 
@@ -23,7 +24,10 @@ def settle(pool: Pool, declared: DeclaredPool, history: Mapping[str, Series]) ->
     for demand in declared.demands:
         capacity = _unit_capacity(demand, history.get(demand.series))
         if capacity is None:
-            why = f"{demand.series} has no positive history, so what one unit serves is not known"
+            why = (
+                f"{demand.series} has no history from which a plausible unit capacity follows "
+                f"({units.SMALLEST_CAPACITY:g} to {units.LARGEST_CAPACITY:g}); give unit_capacity itself"
+            )
             return Gap(source=declared.id, code="NO_UNIT_CAPACITY", why=why)
         demands.append(Demand(series=demand.series, unit_capacity=capacity))
     misfit = _misfit([history[demand.series] for demand in demands if demand.series in history])
@@ -63,5 +67,5 @@ def _unit_capacity(demand: DeclaredDemand, series: Series | None) -> float | Non
     if demand.units_at_p99 is None or series is None:
         return None
     finite = series.y[np.isfinite(series.y)]
-    p99 = float(np.percentile(finite, 99)) if finite.size else 0.0
-    return p99 / demand.units_at_p99 if p99 > 0 else None
+    capacity = float(np.percentile(finite, 99)) / demand.units_at_p99 if finite.size else 0.0
+    return capacity if units.SMALLEST_CAPACITY <= capacity <= units.LARGEST_CAPACITY else None

@@ -10,6 +10,8 @@ from typing import Literal
 
 from forecasts.types import DAY_S, EARLIEST, HOUR_S, LATEST, BadInput, Series
 
+Kind = Literal["gauge", "counter"]
+
 
 class Code(StrEnum):
     """Why a sample or a series was put right, dropped or refused. A closed list."""
@@ -22,6 +24,7 @@ class Code(StrEnum):
     FUTURE = "future"
     BAD_YEAR = "bad-year"
     DUPLICATE = "duplicate"
+    AMBIGUOUS = "ambiguous"
     OUT_OF_ORDER = "out-of-order"
     OFF_GRID = "off-grid"
     COUNTER_RESET = "counter-reset"
@@ -38,7 +41,8 @@ class Limits:
 
     `now` (aware UTC) is when freshness is judged; None: as of the last sample of each series, for old
     traces. `latest` (aware UTC) is what a stamp may not pass by more than `future_periods` steps; None:
-    `now`. `lower` and `upper` bound a gauge, or the rate per second of a counter. A series is refused
+    `now`. `kind`: a gauge is taken as it is, a counter as its rate per second; `lower` and `upper` bound
+    the one or the other. A series is refused
     when its last sample is more than `periods` steps old, or when of its last `window_s` less than
     `completeness` is there or a gap is longer than `longest_gap_s`.
     """
@@ -52,7 +56,7 @@ class Limits:
     window_s: int = 14 * DAY_S
     lower: float = 0.0
     upper: float = float("inf")
-    kind: Literal["gauge", "counter"] = "gauge"
+    kind: Kind = "gauge"
     earliest: datetime = EARLIEST
     last_year_ends: datetime = LATEST
 

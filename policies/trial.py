@@ -13,7 +13,7 @@ import numpy as np
 
 from forecasts.models import seasonal_naive
 from forecasts.types import DAY_S, WEEK_S, BadInput, Series
-from policies import scalers
+from policies import scalers, units
 from policies.replay import Plant, Score, obey, ready, scores
 from policies.sizing import unit_capacity_at_p99
 
@@ -95,10 +95,23 @@ def run(series: Series, rules: Rules) -> Trial:
             capacity = unit_capacity_at_p99(series.y[:warmup], rules.units_at_p99)
         except BadInput as error:
             raise BadInput(f"{series.unique_id}: in the warm-up part {error}") from None
-    if not capacity > 0:
-        raise BadInput(f"{series.unique_id}: unit capacity is {capacity:g}; it must be above zero")
+    _refuse_absurd(series, capacity)
     case = _Case(series=series, rules=rules, capacity=capacity, warmup=warmup)
     return _tuned(case) if rules.tune else _trial(case, rules.scaler, None)
+
+
+def _refuse_absurd(series: Series, capacity: float) -> None:
+    if not units.SMALLEST_CAPACITY <= capacity <= units.LARGEST_CAPACITY:
+        raise BadInput(
+            f"{series.unique_id}: unit capacity is {capacity:g}, outside {units.SMALLEST_CAPACITY:g} to "
+            f"{units.LARGEST_CAPACITY:g}; give --unit-capacity, or the history in another unit"
+        )
+    peak = float(np.nanmax(series.y))
+    if peak > scalers.MOST_UNITS * capacity:
+        raise BadInput(
+            f"{series.unique_id}: a peak of {peak:g} at {capacity:g} a unit is more than "
+            f"{scalers.MOST_UNITS:g} units; one of the two is wrong"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -28,6 +28,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _MONEY = re.compile(rf"(?:(?:USD|\$)\s*)?({_NUMBER})\s*(?:USD)?(?:\s*(?:/|per)\s*(h|hour|month|mo))?")
 
 HOURS_A_MONTH = 730.0
+# Beyond these a value is taken for a slip.
+SMALLEST_CAPACITY, LARGEST_CAPACITY = 1e-9, 1e15
+SMALLEST_VIOLATION, LARGEST_VIOLATION = 1e-6, 0.5
 
 
 class UnitError(ValueError):
@@ -43,11 +46,13 @@ def _float(number: str | float) -> float:
 
 
 def duration_s(text: str | float) -> int:
-    """Seconds of `90`, `"90s"`, `"5m"`, `"1h30m"`, `"14d"`, `"2w"`; whole seconds, not negative."""
+    """Seconds of `90`, `"90s"`, `"5m"`, `"1h30m"`, `"14d"`, `"2w"`, `"0"`; whole seconds, not negative."""
     if isinstance(text, bool):
         raise UnitError(f"{text!r} is no duration; write 5m, 1h30m, 14d")
     if isinstance(text, int | float):
         seconds = _float(text)
+    elif text.strip() == "0":
+        seconds = 0.0  # the one time that needs no unit
     else:
         parts = _DURATION.findall(text)
         if not parts or _DURATION.sub("", text).strip():
@@ -71,6 +76,27 @@ def share(text: str | float) -> float:
         raise UnitError(f"{text!r} is no share; write 1% or 0.01") from None
     if not 0 <= value <= 1:
         raise UnitError(f"{text!r} is outside 0..100 %")
+    return value
+
+
+def violation(text: str | float) -> float:
+    """A share that is asked for as violation: above 0 (0.0001 % at least) and at most a half."""
+    value = share(text)
+    if not SMALLEST_VIOLATION <= value <= LARGEST_VIOLATION:
+        raise UnitError(f"{text!r} is no violation to ask for, which is from 0.0001 % to 50 %; write 1%")
+    return value
+
+
+def unit_capacity(text: str | float) -> float:
+    """A quantity that one unit may serve."""
+    value = quantity(text)
+    if value <= 0:
+        raise UnitError(f"{text!r} is not above 0; one unit serves some demand")
+    if not SMALLEST_CAPACITY <= value <= LARGEST_CAPACITY:
+        raise UnitError(
+            f"{text!r} is outside {SMALLEST_CAPACITY:g} to {LARGEST_CAPACITY:g}; so extreme a unit is taken "
+            "for a slip"
+        )
     return value
 
 

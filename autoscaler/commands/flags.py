@@ -28,6 +28,13 @@ timezone = click.option(
     type=click.Choice(["UTC"]),  # a local zone has an hour twice a year, which nobody can tell apart
     help="The zone of stamps that carry none; without it they are refused.",
 )
+counter = click.option(
+    "--counter",
+    "kind",
+    flag_value="counter",
+    default="gauge",
+    help="The history is a counter, which only grows but for resets: its rate per second is used.",
+)
 only_series = click.option(
     "--series", "wanted", multiple=True, metavar="ID...", help="Only these series; may be repeated."
 )
@@ -81,8 +88,8 @@ class Parsed(click.ParamType[Any]):
 
 
 DURATION = Parsed("DURATION", units.duration_s)
-SHARE = Parsed("SHARE", units.share)
-QUANTITY = Parsed("QUANTITY", units.quantity)
+VIOLATION = Parsed("SHARE", units.violation)
+CAPACITY = Parsed("QUANTITY", units.unit_capacity)
 
 
 def pairs(entries: Iterable[str], flag: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from autoscaler.errors import DataError, UsageError
 from policies import units
 
 if TYPE_CHECKING:
+    from forecasts.limits import Kind
     from forecasts.types import Forecast, Series
 
 
@@ -35,6 +36,7 @@ def _levels(text: str) -> tuple[float, ...]:
 @flags.history
 @flags.only_series
 @flags.timezone
+@flags.counter
 @click.option(
     "--freq", "step_s", type=flags.DURATION, default="1h", show_default=True, help="Step to forecast."
 )
@@ -66,6 +68,7 @@ def command(
     files: Sequence[str],
     wanted: Sequence[str],
     timezone: str | None,
+    kind: Kind,
     step_s: int,
     aggregate: Aggregate,
     horizon_s: int,
@@ -84,7 +87,7 @@ def command(
         raise UsageError(f"no model {model!r}; there are {', '.join(names())}")
     if not step_s or horizon_s < step_s:
         raise UsageError(f"--horizon of {horizon_s} s holds no step of --freq {step_s} s")
-    series = histories.read(files, wanted=wanted, timezone=timezone)
+    series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind)
     for one in series:
         if step_s % one.step_s:
             raise UsageError(

@@ -11,15 +11,19 @@ from autoscaler.commands.flags import warn
 from autoscaler.errors import DataError
 
 if TYPE_CHECKING:
+    from forecasts.limits import Kind
     from forecasts.types import Series
 
 
-def read(files: Sequence[str], *, wanted: Sequence[str], timezone: str | None) -> tuple[Series, ...]:
+def read(
+    files: Sequence[str], *, wanted: Sequence[str], timezone: str | None, kind: Kind
+) -> tuple[Series, ...]:
     """The series of the files, in the order of their ids; a bad sample ends the command with DataError."""
     from autoscaler.metrics.files import read_files  # noqa: PLC0415 - pandas only where a history is read
     from forecasts.limits import Limits  # noqa: PLC0415
 
-    gated = read_files(files, timezone=timezone, strict=True, limits=Limits(latest=SystemClock().now()))
+    limits = Limits(latest=SystemClock().now(), kind=kind)
+    gated = read_files(files, timezone=timezone, strict=True, limits=limits)
     for notice in (*gated.notices, *gated.refused.values()):
         warn(notice.message)
     known = {series.unique_id: series for series in gated.series}

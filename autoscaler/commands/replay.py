@@ -16,6 +16,7 @@ from autoscaler.errors import DataError, UsageError
 from policies import units
 
 if TYPE_CHECKING:
+    from forecasts.limits import Kind
     from policies.trial import Rules, Trial, Warmup
 
 FORMAT_VERSION = 1
@@ -34,8 +35,8 @@ def _warmup(text: str) -> Warmup:
 
 def _positive(text: str) -> float:
     value = units.quantity(text)
-    if value <= 0:
-        raise units.UnitError(f"{text!r} must be above zero")
+    if not 0 < value <= units.LARGEST_CAPACITY:
+        raise units.UnitError(f"{text!r} is not above zero, or absurdly large")
     return value
 
 
@@ -43,6 +44,7 @@ def _positive(text: str) -> float:
 @flags.history
 @flags.only_series
 @flags.timezone
+@flags.counter
 @click.option("--scaler", required=True, metavar="NAME", help="Which rule sets the capacity.")
 @click.option(
     "--lead-time",
@@ -52,16 +54,16 @@ def _positive(text: str) -> float:
     show_default=True,
     help="From asking for a unit until it serves.",
 )
-@click.option("--violation", type=flags.SHARE, help="Share of steps in which demand may exceed ready units.")
+@click.option(
+    "--violation", type=flags.VIOLATION, help="Share of steps in which demand may exceed ready units."
+)
 @click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting of the scaler.")
 @click.option(
     "--tune",
     type=click.Choice(["hindsight"]),
     help="Look for the cheapest knob that meets --violation on the scored part.",
 )
-@click.option(
-    "--unit-capacity", type=flags.Parsed("QUANTITY", _positive), help="Demand that one unit serves."
-)
+@click.option("--unit-capacity", type=flags.CAPACITY, help="Demand that one unit serves.")
 @click.option(
     "--units-at-p99",
     type=flags.Parsed("UNITS", _positive),
@@ -84,11 +86,13 @@ def _positive(text: str) -> float:
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--targets-out", metavar="FILE", help="Write every step's target there as CSV (.gz too).")
-def command(*, files: Sequence[str], wanted: Sequence[str], timezone: str | None, **given: Any) -> None:
+def command(
+    *, files: Sequence[str], wanted: Sequence[str], timezone: str | None, kind: Kind, **given: Any
+) -> None:
     rules = _rules(**given)
     if given["targets_out"]:
         showing.writable(given["targets_out"], "--targets-out")
-    series = histories.read(files, wanted=wanted, timezone=timezone)
+    series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind)
     trials = _run(series, rules)
     if given["targets_out"]:
         _write_targets(Path(given["targets_out"]), trials)

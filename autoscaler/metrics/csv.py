@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import islice
@@ -21,6 +21,7 @@ from autoscaler.errors import DataError, MetricsError, UsageError
 from autoscaler.metrics.stamps import parse, zone
 from autoscaler.metrics.tables import MOST_REASONS, chosen, pick, readable
 from autoscaler.ports import Samples
+from forecasts.limits import Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,29 +36,27 @@ Piece = tuple["NDArray[np.object_]", "NDArray[np.int64]", "NDArray[np.float64]",
 class CsvMetrics:
     """The `Metrics` port over one file. Rows that cannot be read are left out and told in `rejected`."""
 
-    def __init__(
-        self, path: str | Path, *, timezone: str | None = None, columns: Mapping[str, str] | None = None
-    ) -> None:
-        """`timezone` (IANA) is that of stamps without one; `columns` maps unique_id, ds, y to other names."""
+    def __init__(self, path: str | Path, *, timezone: str | None = None, kind: Kind = "gauge") -> None:
+        """`timezone` "UTC" is that of stamps without one; None: they are refused."""
         self._path = Path(path)
         self._timezone = timezone
-        self._columns = columns
+        self._kind = kind
 
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
         """The points of the named series (all if none is named) with since <= ds < until."""
         try:
-            whole = read(self._path, timezone=self._timezone, columns=self._columns)
+            whole = read(self._path, timezone=self._timezone)
         except (DataError, UsageError) as error:
             raise MetricsError(str(error)) from error
-        return chosen(whole, series, since, until)
+        return chosen(whole, series, since, until, kind=self._kind)
 
 
-def read(path: Path, *, timezone: str | None = None, columns: Mapping[str, str] | None = None) -> Samples:
+def read(path: Path, *, timezone: str | None = None) -> Samples:
     """All samples of a file, in its order. DataError where it is no such file or no row can be read."""
     local = zone(timezone)
     rejected: list[str] = []
     with readable(path), _text(path) as file:
-        pieces = list(_pieces(file, path, columns, local, rejected))
+        pieces = list(_pieces(file, path, local, rejected))
     if not any(len(piece[0]) for piece in pieces):
         raise DataError(rejected[0] if rejected else f"{path}: there are no samples below the header")
     names, stamps, y, lines = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
@@ -78,9 +77,7 @@ def _text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _pieces(
-    file: TextIO, path: Path, columns: Mapping[str, str] | None, local: tzinfo | None, rejected: list[str]
-) -> Iterator[Piece]:
+def _pieces(file: TextIO, path: Path, local: tzinfo | None, rejected: list[str]) -> Iterator[Piece]:
     """Chunk by chunk: names, stamps, values and lines of the rows that can be read."""
     reader = csv.reader(file)
     try:
@@ -89,7 +86,7 @@ def _pieces(
             raise DataError(f"{path}: is empty; the header is unique_id,ds,y")
         if header and header[0].lstrip().startswith("<"):
             raise DataError(f"{path}:1: is a web page, not a table (a login in between?)")
-        at = pick([name.strip() for name in header], columns, f"{path}:1")
+        at = pick([name.strip() for name in header], f"{path}:1")
         rows = _Rows(path, local, at, len(header), rejected)
         while numbered := [(reader.line_num, row) for row in islice(reader, CHUNK)]:
             yield rows.read(numbered)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -23,7 +23,7 @@ class Reader(Protocol):
     SUFFIXES: tuple[str, ...]
 
     @staticmethod
-    def read(path: Path, *, timezone: str | None, columns: Mapping[str, str] | None = None) -> Samples:
+    def read(path: Path, *, timezone: str | None) -> Samples:
         """All samples of a file; DataError where there are none to be had."""
 
 
@@ -34,7 +34,8 @@ def read_files(
 
     strict: the first bad sample or unreadable row is a DataError that names file and line. Otherwise it
     is dropped with a notice. A series may continue from one file to another; where it is in two files
-    for the same time, that is a DataError either way, for nobody can say which one is meant.
+    for the same time, that is a DataError either way, for nobody can say which one is meant. `limits.kind`
+    is that of all of them.
     """
     if not paths:
         raise DataError("no history was given; name at least one file")

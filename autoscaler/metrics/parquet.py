@@ -7,7 +7,7 @@ the line is the number of the row, from 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from autoscaler.errors import DataError, MetricsError, UsageError
 from autoscaler.metrics.stamps import parse, zone
 from autoscaler.metrics.tables import MOST_REASONS, chosen, pick, readable
 from autoscaler.ports import Samples
+from forecasts.limits import Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,27 +34,25 @@ Stamps = tuple["NDArray[np.int64]", dict[int, str]]
 class ParquetMetrics:
     """The `Metrics` port over one file. Rows that cannot be read are left out and told in `rejected`."""
 
-    def __init__(
-        self, path: str | Path, *, timezone: str | None = None, columns: Mapping[str, str] | None = None
-    ) -> None:
-        """`timezone` (IANA) is that of stamps without one; `columns` maps unique_id, ds, y to other names."""
+    def __init__(self, path: str | Path, *, timezone: str | None = None, kind: Kind = "gauge") -> None:
+        """`timezone` "UTC" is that of stamps without one; None: they are refused."""
         self._path = Path(path)
         self._timezone = timezone
-        self._columns = columns
+        self._kind = kind
 
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
         """The points of the named series (all if none is named) with since <= ds < until."""
         try:
-            whole = read(self._path, timezone=self._timezone, columns=self._columns)
+            whole = read(self._path, timezone=self._timezone)
         except (DataError, UsageError) as error:
             raise MetricsError(str(error)) from error
-        return chosen(whole, series, since, until)
+        return chosen(whole, series, since, until, kind=self._kind)
 
 
-def read(path: Path, *, timezone: str | None = None, columns: Mapping[str, str] | None = None) -> Samples:
+def read(path: Path, *, timezone: str | None = None) -> Samples:
     """All samples of a file, in its order. DataError where it is no such file or no row can be read."""
     zone(timezone)  # a wrong name is told before anything is read
-    unique_id, ds, y = _columns(path, columns)
+    unique_id, ds, y = _columns(path)
     if pa.types.is_nested(y.type) or not (pa.types.is_floating(y.type) or pa.types.is_integer(y.type)):
         raise DataError(f"{path}: the column y is {y.type}, not a number")
     stamps, bad = _stamps(ds, timezone, path)
@@ -75,13 +74,13 @@ def read(path: Path, *, timezone: str | None = None, columns: Mapping[str, str] 
     )
 
 
-def _columns(path: Path, columns: Mapping[str, str] | None) -> list[Any]:
+def _columns(path: Path) -> list[Any]:
     """The three columns as arrays of one chunk each."""
     try:
         with readable(path), path.open("rb") as file:
             source = pq.ParquetFile(file)
             found = source.schema_arrow.names
-            at = pick(found, columns, str(path))
+            at = pick(found, str(path))
             table = source.read(columns=[found[index] for index in at])
             return [table.column(found[index]).combine_chunks() for index in at]
     except pa.ArrowException as error:
@@ -102,7 +101,7 @@ def _stamps(ds: Any, timezone: str | None, path: Path) -> Stamps:
             raise DataError(
                 f"{path}: the column ds has no time zone; write it in UTC, or give --timezone UTC"
             )
-        ds = pc.assume_timezone(ds, timezone, ambiguous="earliest", nonexistent="earliest")
+        ds = pc.assume_timezone(ds, "UTC")
     whole = ds.cast(pa.timestamp("us", ds.type.tz), safe=False).cast(pa.int64())
     absent = np.flatnonzero(~np.array(ds.is_valid()))
     stamps: NDArray[np.int64] = whole.fill_null(0).to_numpy(zero_copy_only=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from autoscaler.errors import DataError
 from autoscaler.metrics.stamps import microseconds
 from autoscaler.ports import Samples
+from forecasts.limits import Kind
 
 COLUMNS = ("unique_id", "ds", "y")
 # So many reasons are kept; a file in the wrong form has one for every row.
@@ -40,13 +42,9 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def pick(found: Sequence[str], columns: Mapping[str, str] | None, place: str) -> tuple[int, int, int]:
-    """The positions of unique_id, ds and y among the columns `found`; DataError names what is missing.
-
-    `columns` maps each of the three to another name in the file.
-    """
-    wanted = {name: (columns or {}).get(name, name) for name in COLUMNS}
-    for name in wanted.values():
+def pick(found: Sequence[str], place: str) -> tuple[int, int, int]:
+    """The positions of unique_id, ds and y among the columns `found`; DataError names what is missing."""
+    for name in COLUMNS:
         if list(found).count(name) > 1:
             raise DataError(f"{place}: the column {name!r} is there twice; keep one")
         if name not in found:
@@ -57,14 +55,14 @@ def pick(found: Sequence[str], columns: Mapping[str, str] | None, place: str) ->
                 hint = "separate the columns by commas: unique_id,ds,y"
             shown = ", ".join(found)[:200]
             raise DataError(f"{place}: there is no column {name!r} among {shown}; {hint}")
-    unique_id, ds, y = (list(found).index(wanted[name]) for name in COLUMNS)
+    unique_id, ds, y = (list(found).index(name) for name in COLUMNS)
     return unique_id, ds, y
 
 
 def chosen(
-    samples: Samples, series: Sequence[str], since: datetime | None, until: datetime | None
+    samples: Samples, series: Sequence[str], since: datetime | None, until: datetime | None, *, kind: Kind
 ) -> Samples:
-    """The samples of the named series (all if none is named) with since <= ds < until."""
+    """The samples of the named series (all if none is named) with since <= ds < until, of that kind."""
     stamps = samples.ds.astype(np.int64)
     keep = np.ones(stamps.size, dtype=bool)
     if since is not None:
@@ -75,12 +73,12 @@ def chosen(
         wanted = set(series)
         keep &= np.fromiter((name in wanted for name in samples.unique_id), bool, stamps.size)
     if keep.all():
-        return samples
-    return Samples(
+        return replace(samples, kind=kind)
+    return replace(
+        samples,
         unique_id=samples.unique_id[keep],
         ds=samples.ds[keep],
         y=samples.y[keep],
         line=samples.line[keep],
-        source=samples.source,
-        rejected=samples.rejected,
+        kind=kind,
     )

@@ -10,10 +10,11 @@
   every module here);
 - `state` is what an earlier call left behind, None to begin: two calls on two halves equal one on the whole.
 
-A module has `Settings` (frozen; every field documented), `AHEAD` (True where it wants forecasts, at its
-setting `level`), `begin` and `observe` (how a live call comes to its state), `KNOB` and `KNOBS` (what
-`--tune` turns), `steer(violation)` (the settings that a violation asked for implies; none where the scaler
-has no budget) and `LOOKBACK_S` (how much of the past a live call needs; None: all there is).
+A module has `Settings` (frozen; every field documented, its range declared with `ranged`), `AHEAD` (True
+where it wants forecasts, at its setting `level`), `begin` and `observe` (how a live call comes to its state),
+`KNOB` and `KNOBS` (what `--tune` turns), `steer(violation)` (the settings that a violation asked for implies;
+none where the scaler has no budget) and `LOOKBACK_S` (how much of the past a live call needs; None: all
+there is).
 """
 
 from __future__ import annotations
@@ -22,13 +23,21 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+# No pool has so many units; sums over the steps of a history still fit 64 bits.
+MOST_UNITS = 10**12
+
+
+def ranged(default: Any, low: float, high: float) -> Any:
+    """A field of `Settings` with its default and the lowest and highest value that may be chosen."""
+    return field(default=default, metadata={"low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +64,9 @@ class PoolSettings:
 
     @property
     def ceiling(self) -> NDArray[np.float64]:
-        """The maximum as float64 [1 or series], infinite where there is none."""
-        return np.atleast_1d(np.asarray(np.inf if self.maximum is None else self.maximum, dtype=np.float64))
+        """The maximum as float64 [1 or series], never above MOST_UNITS: what is larger has no int64."""
+        most = MOST_UNITS if self.maximum is None else self.maximum
+        return np.minimum(np.atleast_1d(np.asarray(most, dtype=np.float64)), MOST_UNITS)
 
 
 class Scaler(Protocol):
@@ -112,27 +122,42 @@ def configure(
     """The scaler's own settings: what the pool determines, what was chosen, and the violation asked for.
 
     A setting that was chosen wins over the one that `violation` implies. ValueError names an unknown
-    setting or one of the wrong type.
+    setting, one of the wrong type, or one outside its range.
     """
-    known = knobs(scaler)
+    known = {entry.name: entry for entry in fields(scaler.Settings) if entry.name in knobs(scaler)}
     values: dict[str, Any] = {entry.name: getattr(pool, entry.name) for entry in fields(PoolSettings)}
     if violation is not None:
         values |= scaler.steer(violation)
     for name, value in chosen.items():
         if name not in known:
             raise ValueError(f"no setting {name!r}; there are {', '.join(known)}")
-        values[name] = _number(name, value, type(known[name]))
+        values[name] = _number(name, value, known[name])
     return scaler.Settings(**values)
 
 
-def _number(name: str, value: object, kind: type) -> float | int:
+def level(scaler: Scaler, chosen: Mapping[str, object], *, violation: float) -> float | None:
+    """The probability of the quantile that a scaler needs forecast, None where it needs none.
+
+    `chosen` and `violation` as for `configure`, which raises ValueError. Twelve digits, so that 1 - 0.07
+    is 0.93.
+    """
+    if not scaler.AHEAD:
+        return None
+    return round(float(configure(scaler, PoolSettings(), chosen, violation=violation).level), 12)
+
+
+def _number(name: str, value: object, setting: Field[Any]) -> float | int:
+    whole = isinstance(setting.default, int)
+    low, high = setting.metadata["low"], setting.metadata["high"]
     try:
-        number = float(value) if isinstance(value, str | int | float) else float("nan")
-    except ValueError:
-        number = float("nan")
-    if not math.isfinite(number) or number < 0 or (kind is int and number != int(number)):
-        raise ValueError(f"setting {name} is {value!r}; write a {kind.__name__} from 0 up")
-    return int(number) if kind is int else number
+        plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+        number = float(value) if plain else math.nan  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not low <= number <= high or (whole and number != int(number)):
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"setting {name} is {value!r}; write {kind} from {low:g} to {high:g}")
+    return int(number) if whole else number
 
 
 def decide(

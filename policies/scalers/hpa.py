@@ -11,8 +11,8 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algor
 of a step is held within the step; the current size is the scaler's own last target.
 
 Where a step divides the stabilization window, or is no shorter than it, a shrink can only happen in the
-last 15 s of a step, and one step is computed at once. Other steps are computed tick by tick. Both ways
-give the same targets (a law in the tests).
+last 15 s of a step or in the first after a gap, and one step is computed at once. Other steps are computed
+tick by tick. Both ways give the same targets (a law in the tests).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policies.scalers import PoolSettings
+from policies.scalers import PoolSettings, ranged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,9 +47,9 @@ class Settings(PoolSettings):
     `tolerance`: relative deviation that changes nothing. `stabilization_s`: window of scale-in.
     """
 
-    target: float = 1.0
-    tolerance: float = 0.1
-    stabilization_s: int = 300
+    target: float = ranged(1.0, 0.01, 100.0)
+    tolerance: float = ranged(0.1, 0.0, 1.0)
+    stabilization_s: int = ranged(300, 0, 3600)
 
     @property
     def least(self) -> Floats:
@@ -79,7 +79,8 @@ class Settings(PoolSettings):
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class State:
     """`current` float64 [series]; `recent` float64 [kept, series] recommendations (of steps, or of
-    ticks), `at` the row written next; `seen` steps passed; `last` newest demand, not yet used.
+    ticks), `at` the row written next; `seen` steps passed; `last` newest demand, not yet used;
+    `held`: the size is not ours, so what is remembered was never followed.
     """
 
     current: Floats
@@ -87,6 +88,7 @@ class State:
     at: int
     seen: int
     last: Floats
+    held: bool = False
 
 
 def steer(violation: float) -> dict[str, float]:
@@ -105,9 +107,19 @@ def begin(current: Floats, settings: Settings) -> State:
 
 def observe(demand: Floats, settings: Settings, state: State) -> State:
     """The recommendations for the size that runs, remembered and not followed."""
-    for t in range(demand.shape[1]):
-        state = replace(targets(demand[:, t : t + 1], None, settings, state)[1], current=state.current)
-    return state
+    current, recent, at, last = state.current, state.recent.copy(), state.at, state.last
+    for t, newest in enumerate(demand.T, state.seen):
+        need = last / settings.target
+        goal = np.minimum(np.maximum(np.ceil(need), settings.least), settings.ceiling)
+        advice = np.where(_outside(need / current, settings), goal, current)
+        advice[np.isnan(need)] = NONE
+        ticks = (t + 1) * settings.step_s // TICK_S - t * settings.step_s // TICK_S
+        for _ in range(1 if settings.whole_steps else ticks):
+            recent[at] = advice
+            at = (at + 1) % len(recent)
+        last = newest
+    seen = state.seen + demand.shape[1]
+    return replace(state, recent=recent, at=at, seen=seen, last=last.copy(), held=True)
 
 
 def targets(
@@ -136,7 +148,10 @@ def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int
     share, surge, wanted = np.empty_like(current), np.empty_like(current), np.empty_like(current)
     outside, above = np.empty(len(current), dtype=bool), np.empty(len(current), dtype=bool)
     least, most = settings.within
+    resumes = np.r_[True, gaps[:-1]] & (settings.step_s > TICK_S and not state.held)
     for t, row in enumerate(need):
+        if resumes[t]:
+            current = _after_gap((current, row, goals[t]), recent, at, settings)
         np.divide(row, current, out=share)
         np.less(share, least, out=outside)
         np.greater(share, most, out=above)
@@ -161,6 +176,18 @@ def _by_step(need: Floats, settings: Settings, state: State, out: NDArray[np.int
         out[t] = current
         at = (at + 1) % len(recent)
     return replace(state, current=current, recent=recent, at=at, seen=state.seen + len(need))
+
+
+def _after_gap(pods: tuple[Floats, Floats, Floats], recent: Floats, at: int, settings: Settings) -> Floats:
+    """The size after the first evaluation of a step, where the step before it had no metric.
+
+    The window moved on in the gap and nobody looked. In this evaluation the step that row `at` stands for
+    is still in it. `pods` are those that run, those needed and those that would be recommended.
+    """
+    current, need, goal = pods
+    recommended = np.where(_outside(need / current, settings), goal, current)
+    kept = np.minimum(current, np.maximum(recommended, recent.max(axis=0)))
+    return np.where((recent[at - 1] == NONE) & ~np.isnan(need), kept, current)
 
 
 def _outside(share: Floats, settings: Settings) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policies.scalers import PoolSettings
+from policies.scalers import PoolSettings, ranged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +34,8 @@ class Settings(PoolSettings):
     `headroom`: multiplies the quantile, a number or float64 [series].
     """
 
-    level: float = 0.99
-    headroom: float = 1.0
+    level: float = ranged(0.99, 0.01, 0.999999)
+    headroom: float = ranged(1.0, 0.01, 100.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

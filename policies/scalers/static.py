@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policies.scalers import PoolSettings
+from policies.scalers import PoolSettings, ranged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ LOOKBACK_S = None
 class Settings(PoolSettings):
     """`target`: the share of the unit capacity to fill at the peak; a number or float64 [series]."""
 
-    target: float = 1.0
+    target: float = ranged(1.0, 0.01, 100.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from policies.scalers import PoolSettings
+from policies.scalers import PoolSettings, ranged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,10 +41,10 @@ class Settings(PoolSettings):
     `points_out`, `points_in`: consecutive one-minute points. `low`: share of the target that counts as low.
     """
 
-    target: float = 1.0
-    points_out: int = 3
-    points_in: int = 15
-    low: float = 0.9
+    target: float = ranged(1.0, 0.01, 100.0)
+    points_out: int = ranged(3, 1, 1440)
+    points_in: int = ranged(15, 1, 1440)
+    low: float = ranged(0.9, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
