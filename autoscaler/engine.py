@@ -36,9 +36,10 @@ def forecast(
     """One forecast a series by unique_id, from what was over at `issued_at`; None means hold.
 
     `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware; one for all, or one
-    a unique_id) is floored to it. `model` is one name for all or one a unique_id. The seasonal naive runs here, other models in a
-    child process with `timeout_s` for the series of each; who fails there, or does not pass the
-    forecast gate, falls back, and the notes say so. None where nothing is known of the last three steps.
+    a unique_id) is floored to it. `model` is one name for all or one a unique_id. The seasonal naive runs
+    here, other models in a child process with `timeout_s` for the series of each; who fails there, or does
+    not pass the forecast gate, falls back, and the notes say so. None where nothing is known of the last
+    three steps.
     `on_progress` hears how many series are settled. BadInput for an unknown model or a double series.
     """
     champions = _champions(series, model)

@@ -119,32 +119,29 @@ def _forecasts(
     from autoscaler import engine  # noqa: PLC0415 - numpy behind it
     from forecasts import frame  # noqa: PLC0415 - pandas behind it
 
-    out = []
     with flags.progress(len(series), "forecasting") as done:
         regular = [frame.hourly(one, step_s=step_s, aggregate=aggregate) for one in series]
-        for begun in sorted({one.end for one in regular}):
-            group = [one for one in regular if one.end == begun]
-            found = engine.forecast(
-                group,
-                model=model,
-                issued_at=begun,
-                horizon=horizon,
-                levels=levels,
-                step_s=step_s,
-            )
-            for one in group:
-                forecast = found[one.unique_id]
-                if forecast is None:
-                    raise DataError(f"{one.unique_id}: no model has a forecast for it; it needs more samples")
-                out.append(forecast)
-            done(len(out))
-    return sorted(out, key=lambda forecast: forecast.unique_id)
+        found = engine.forecast(
+            regular,
+            model=model,
+            issued_at={one.unique_id: one.end for one in regular},
+            horizon=horizon,
+            levels=levels,
+            step_s=step_s,
+            on_progress=done,
+        )
+    out = []
+    for name, forecast in sorted(found.items()):
+        if forecast is None:
+            raise DataError(f"{name}: no model has a forecast for it; it needs more samples")
+        out.append(forecast)
+    return out
 
 
 def _csv(_series: Sequence[Series], forecasts: Sequence[Forecast]) -> str:
     buffer = io.StringIO()
     write = csv.writer(buffer, lineterminator="\n")
-    write.writerow(["unique_id", "ds", *(f"{level:g}" for level in forecasts[0].levels)])
+    write.writerow(["unique_id", "ds", *map(repr, forecasts[0].levels)])
     for forecast in forecasts:
         for stamp, row in zip(forecast.stamps().astype(str), forecast.values.tolist(), strict=True):
             write.writerow([forecast.unique_id, f"{stamp}Z", *row])

@@ -73,8 +73,8 @@ class SqlTrail:
     def record_plan(self, plan: Plan) -> bool:
         """Keep a plan; False where the last plan had the same id: the same wish, which is no news.
 
-        Of the very same plan only the sighting is kept. Where its expiry, a version or a figure differs, it is
-        written again: what is applied by its id is what was last shown.
+        Of the very same plan only the sighting is kept. Where its expiry, a version or a figure differs, it
+        is written again: what is applied by its id is what was last shown.
         """
         moments = {"made_at": _text(plan.made_at), "expires_at": _text(plan.expires_at)}
         body = plan_to_json(plan)

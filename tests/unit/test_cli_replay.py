@@ -34,7 +34,10 @@ BAD_FILES = {
     "not_a_number": (HEADER + SOUND + "a,2026-03-01T00:02:00Z,NaN\n", "h.csv:4"),
     "infinite": (HEADER + SOUND + "a,2026-03-01T00:02:00Z,Inf\n", "h.csv:4"),
     "negative": (HEADER + SOUND + "a,2026-03-01T00:02:00Z,-3\n", "h.csv:4"),
-    "duplicate": (HEADER + SOUND + "a,2026-03-01T00:01:00Z,3\n", "more than once, keep one"),
+    "duplicate": (
+        HEADER + SOUND + "a,2026-03-01T00:01:00Z,3\n",
+        "more than once; keep one of its rows (y = 2)",
+    ),
     "future": (HEADER + SOUND + "a,2099-03-01T00:02:00Z,3\n", "h.csv:4"),
     "no_value": (HEADER + SOUND + "a,2026-03-01T00:02:00Z,many\n", "h.csv:4"),
     "no_stamp": (HEADER + SOUND + "a,yesterday,3\n", "h.csv:4"),
@@ -109,10 +112,10 @@ FLAGS = {
     "setting that is no number": ("--scaler hpa --set target=high", "target"),
     "duration without unit": ("--scaler hpa --lead-time 5x", "5m"),
     "negative duration": ("--scaler hpa --lead-time=-5m", "--lead-time"),
-    "zero capacity": ("--scaler hpa --unit-capacity 0", "above zero"),
+    "zero capacity": ("--scaler hpa --unit-capacity 0", "above"),
     "negative capacity": ("--scaler hpa --unit-capacity=-1", "--unit-capacity"),
     "capacity that is no number": ("--scaler hpa --unit-capacity nan", "--unit-capacity"),
-    "zero units at p99": ("--scaler hpa --units-at-p99 0", "above zero"),
+    "zero units at p99": ("--scaler hpa --units-at-p99 0", "above"),
     "both capacities": ("--scaler hpa --unit-capacity 1 --units-at-p99 4", "not both"),
     "share over one": ("--scaler seasonal_quantile --violation 150%", "--violation"),
     "negative share": ("--scaler seasonal_quantile --violation=-1%", "--violation"),
@@ -292,6 +295,14 @@ def test_the_csv_of_forecast_is_a_row_a_step(shell):
         low, mid, high = map(float, row[2:])
         assert 0 <= low <= mid <= high
         assert math.isfinite(high)
+
+
+def test_levels_that_lie_close_have_columns_of_their_own(shell):
+    """The head of the CSV names each level to its last digit."""
+    answer = shell(
+        "forecast --history m.csv --horizon 1h --levels 0.9999999,0.99999991 --model seasonal_naive -o csv"
+    )
+    assert answer.out.splitlines()[0] == "unique_id,ds,0.9999999,0.99999991"
 
 
 def test_the_json_of_forecast_is_the_same_forecast(shell):
