@@ -132,10 +132,10 @@ def budgets(wish: Wish, limits: Sequence[Budget], ledger: Ledger, now: datetime)
         left, until = ledger.left(budget, pool, now)
         if left < pool.desired - best.size:
             whose = "all" if budget.scope is Scope.ALL else f"a {budget.scope}'s"
-            why = (
-                f"at most {budget.step.units} or {budget.step.share:.0%} of {whose} units "
-                f"go in {format_duration(budget.window_s)}"
-            )
+            units, share = budget.step.units, budget.step.share * 100
+            counted = f"{units} unit{'' if units == 1 else 's'}"
+            most = f"the larger of {counted} and {share:.3g} %" if share else units
+            why = f"at most {most} of {whose} units go in {format_duration(budget.window_s)}"
             best = Verdict(pool.desired - left, Guard.CHANGE_BUDGET, until, why)
     return best
 

@@ -291,7 +291,20 @@ def test_the_tightest_of_several_budgets_is_named():
     for limits in ((TEN, day), (day, TEN)):
         verdict = budgets(shrink(50), limits, ledger(), NOW)
         assert verdict.size == 97
-        assert verdict.why == "at most 3 or 0% of all units go in 1d"
+        assert verdict.why == "at most 3 of all units go in 1d"
+
+
+@pytest.mark.parametrize(
+    ("units", "share", "words"),
+    [
+        (2, 0.3, "the larger of 2 units and 30 % of a pool's units"),
+        (1, 0.005, "the larger of 1 unit and 0.5 % of a pool's units"),
+    ],
+)
+def test_a_budget_says_that_the_larger_of_its_two_limits_holds(units, share, words):
+    """Neither limit is hidden, and nobody is left to guess which of them counts."""
+    limit = Budget(scope=Scope.POOL, step=Step(units=units, share=share), window_s=600)
+    assert budgets(shrink(0), (limit,), ledger(), NOW).why == f"at most {words} go in 10m"
 
 
 def test_a_budget_of_nothing_lets_nothing_go_and_says_so():
