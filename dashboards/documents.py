@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -14,7 +13,7 @@ from typing import Literal
 from dashboards import wording
 from dashboards.ink import inert
 from dashboards.terminal import plan_text
-from dashboards.views import Chart, spend
+from dashboards.views import Chart, complete, spend
 from policies.model import Pool, iso, plain
 from policies.plan import Action, Held, Plan
 from policies.units import HOURS_A_MONTH
@@ -65,7 +64,7 @@ def render(
     width: int = 100,
     color: bool = False,
     explain: bool = False,
-    saved_as: str = "",
+    steps: wording.Steps = (),
 ) -> str:
     """The plan in one of `OUTPUTS`, ending in a newline; what does not concern an output is ignored."""
     if output == "text":
@@ -76,10 +75,10 @@ def render(
             width=width,
             color=color,
             explain=explain,
-            saved_as=saved_as,
+            steps=steps,
         )
     if output == "markdown":
-        return as_markdown(plan, pools=pools, saved_as=saved_as)
+        return as_markdown(plan, pools=pools, outlooks=outlooks, steps=steps)
     return {"json": as_json, "yaml": as_yaml, "csv": as_csv}[output](plan)
 
 
@@ -154,20 +153,26 @@ def _cell(value: str | float | None) -> str:
     return f"'{text}" if harmful else text
 
 
-def as_markdown(plan: Plan, *, pools: Mapping[str, Pool] = _NO_POOLS, saved_as: str = "") -> str:
+def as_markdown(
+    plan: Plan,
+    *,
+    pools: Mapping[str, Pool] = _NO_POOLS,
+    outlooks: Mapping[str, Chart] = _NO_CHARTS,
+    steps: wording.Steps = (),
+) -> str:
     """A comment for a pull request: verdict, table, totals, what is held, details folded.
 
     Names stand in code spans and prose is escaped, so that no name can format, link, mention or script.
     """
     parts = [
         f"### Loadline: {_verdict(plan)}",
-        _table(plan),
+        _table(plan, outlooks),
         _totals(plan, pools),
         _held_table(plan),
         _findings(plan),
         _gaps(plan),
-        _details(plan, pools),
-        _foot(plan, saved_as),
+        _details(plan, pools, outlooks),
+        _foot(plan, dict(steps).get("Apply", "")),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -192,7 +197,7 @@ def _rows(head: Iterable[str], align: Iterable[str], rows: Iterable[Iterable[str
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _table(plan: Plan) -> str:
+def _table(plan: Plan, outlooks: Mapping[str, Chart]) -> str:
     if not plan.actions:
         return ""
     rows = [
@@ -202,7 +207,7 @@ def _table(plan: Plan) -> str:
             f"{action.before:,} → {action.after:,}",
             *_money(action),
             _prose(wording.reason(action)),
-            wording.assurance(action),
+            wording.assurance(action, outlooks.get(action.target)),
         )
         for action in plan.actions
     ]
@@ -223,7 +228,7 @@ def _totals(plan: Plan, pools: Mapping[str, Pool]) -> str:
     shared = plan.hourly_delta_usd(billable=False).mid
     lines = [f"**Total, billable: {wording.hourly(billed)}, {wording.monthly(billed)}**"]
     money = spend(pools, plan)
-    if money.before:
+    if money.before and complete(pools, plan):
         lines[0] += f", from ${money.before:,.2f}/h to ${money.after:,.2f}/h over all billable pools"
     if any(not action.billable for action in plan.actions):
         lines.append(
@@ -269,11 +274,11 @@ def _gaps(plan: Plan) -> str:
     return f"**Could not be seen ({len(plan.gaps)})**\n\n" + "\n".join(lines) if lines else ""
 
 
-def _details(plan: Plan, pools: Mapping[str, Pool]) -> str:
+def _details(plan: Plan, pools: Mapping[str, Pool], outlooks: Mapping[str, Chart]) -> str:
     entries = [
         f"- {_code(action.target)} {action.before:,} → {action.after:,}: "
         f"{_prose(wording.facts(action.because)) or 'no facts'}; "
-        f"{wording.confidence(action, plan, pools.get(action.target))}; {action.undo_class.value}; "
+        f"{_sure(action, plan, pools, outlooks)}; {action.undo_class.value}; "
         f"action `{action.id}`"
         for action in plan.actions
     ]
@@ -283,7 +288,11 @@ def _details(plan: Plan, pools: Mapping[str, Pool]) -> str:
     return f"<details><summary>Evidence of each action</summary>\n\n{body}\n\n</details>"
 
 
-def _foot(plan: Plan, saved_as: str) -> str:
+def _sure(action: Action, plan: Plan, pools: Mapping[str, Pool], outlooks: Mapping[str, Chart]) -> str:
+    return wording.confidence(action, plan, pools.get(action.target), outlooks.get(action.target))
+
+
+def _foot(plan: Plan, command: str) -> str:
     digests = ", ".join(
         f"{label} {_code(value)}"
         for label, value in (
@@ -293,6 +302,5 @@ def _foot(plan: Plan, saved_as: str) -> str:
         )
     )
     made, ends = wording.moment(plan.made_at), wording.moment(plan.expires_at)
-    command = f"loadline apply {shlex.quote(saved_as or 'plan.json')}"
-    apply = f" Apply it with {_code(command, 240)}." if plan.actions else ""
+    apply = f" Apply it with {_code(command, 240)}." if command else ""
     return f"Plan `{plan.id}`, made {made}, expires {ends}.{apply} Made from {digests}."

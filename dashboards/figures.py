@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 4000
 SHOWN_S = 7 * 86400
-_DAY_MS = 86_400_000.0
+_DAY_MS, _HOUR_MS = 86_400_000.0, 3_600_000.0
+_LABEL_SHARE = 0.08  # of the height of a figure: what a label takes
 DEMAND, FORECAST, NOW = "#7b818c", "#b5609a", "#7b818c"
 _LINES = (("#1f7fc4", "solid"), ("#d55e00", "dash"), ("#009e73", "dot"), ("#b5609a", "dashdot"))
 _PATTERNS = ("", "/", ".", "x")
@@ -125,15 +126,16 @@ def _units_axis(figure: Any, unit: str) -> None:
     )
 
 
-def fan(chart: Chart, *, after: int | None = None) -> Any:
+def fan(chart: Chart, *, after: int | None = None, until: datetime | None = None) -> Any:
     """Demand seen and its forecast quantiles as a fan, with the capacity now and as planned.
 
     The first view is the last days, at most seven; all of the history is in the figure. `after` is the
-    planned size in units, drawn over the forecast; capacity in the past is not known and not drawn.
-    Returns a plotly Figure.
+    planned size in units, drawn as a step with a mark at `until` (aware), when the plan expires: a later
+    plan sizes the pool anew. Capacity in the past is not known and not drawn. Returns a plotly Figure.
     """
     unit = _safe(chart.unit, 24)
     figure = _figure(320)
+    figure.update_layout(margin_r=60)  # where the levels have their labels
     now = _ms(chart.start + timedelta(seconds=chart.step_s * len(chart.history)))
     seen = thin(chart.stamps(), chart.history)
     figure.add_scatter(
@@ -147,7 +149,7 @@ def fan(chart: Chart, *, after: int | None = None) -> Any:
     last = _bands(figure, chart) if len(chart.values) and chart.levels else now
     back = min(max(3 * (last - now), 2 * _DAY_MS), SHOWN_S * 1000.0)
     first = max(_ms(chart.start), now - back)
-    _capacity_line(figure, chart, after, (now, max(last, now + _DAY_MS / 4)))
+    _capacity_line(figure, chart, after, (now, now + _HOUR_MS if until is None else _ms(until)))
     figure.add_vline(x=now, line={"color": NOW, "width": 1, "dash": "dot"})
     _time_axis(figure)
     _units_axis(figure, f"demand ({unit})")
@@ -156,39 +158,86 @@ def fan(chart: Chart, *, after: int | None = None) -> Any:
 
 
 def _bands(figure: Any, chart: Chart) -> float:
-    """Fill between neighbouring levels, fainter away from the median; returns where the last step ends."""
+    """The median as a line, a band from each level to the next, fainter outwards, and labels at the end.
+
+    Returns where the last step ends.
+    """
     stamps = chart.forecast_stamps().astype("datetime64[ms]").astype(np.float64)
     x = np.append(stamps, stamps[-1] + chart.forecast_step_s * 1000)
     middle = int(np.argmin(np.abs(np.array(chart.levels) - 0.5)))
-    for column, level in enumerate(chart.levels):
+    for column, name in enumerate(_level_names(chart)):
         y = np.append(chart.values[:, column], chart.values[-1, column])
-        away = abs(column - middle)
+        away = max(1, column - middle if column > middle else middle - column + 1)
         figure.add_scatter(
             x=x,
             y=y,
-            name=f"p{level * 100:.4g}",
+            name=name,
             mode="lines",
-            line={"color": FORECAST, "width": 1.8 if not away else 0.8, "shape": "hv"},
+            showlegend=False,
+            line={"color": FORECAST, "width": 1.8 if column == middle else 0, "shape": "hv"},
             opacity=1.0,
             fill="tonexty" if column else None,
-            fillcolor=f"rgba(181, 96, 154, {0.34 / max(1, away if column > middle else away + 1):.2f})",
+            fillcolor=f"rgba(181, 96, 154, {0.5 / away:.2f})",
             hovertemplate="%{y:,.4g}",
+        )
+    for height, text in _labels(chart):
+        figure.add_annotation(
+            x=1,
+            xref="paper",
+            xanchor="left",
+            xshift=3,
+            y=height,
+            text=text,
+            showarrow=False,
+            font={"color": FORECAST, "size": 12},
         )
     return float(x[-1])
 
 
+def _level_names(chart: Chart) -> list[str]:
+    return [f"p{level * 100:.6g}" for level in chart.levels]
+
+
+def _labels(chart: Chart) -> list[tuple[float, str]]:
+    """Where the levels end, with their names; those that would overlap share one label, `p90-p99`."""
+    drawn = [chart.values.ravel(), chart.history, np.array([chart.capacity or 0.0])]
+    top = float(np.nanmax(np.concatenate(drawn)))
+    apart = top * _LABEL_SHARE
+    groups: list[list[tuple[float, str]]] = []
+    for height, name in zip(chart.values[-1].tolist(), _level_names(chart), strict=True):
+        if groups and height - groups[-1][0][0] < apart:
+            groups[-1].append((height, name))
+        else:
+            groups.append([(height, name)])
+    return [
+        (
+            sum(height for height, _ in group) / len(group),
+            "–".join(dict.fromkeys((group[0][1], group[-1][1]))),
+        )
+        for group in groups
+    ]
+
+
 def _capacity_line(figure: Any, chart: Chart, after: int | None, times: tuple[float, float]) -> None:
+    """What is ready now and what the plan wants, from now until it expires."""
     if chart.capacity is None:
         return
-    now, last = times
+    now, until = times
     planned = chart.capacity if after is None else after
     same = planned == chart.capacity
     figure.add_scatter(
-        x=[now - _DAY_MS / 8, now, now, last],
-        y=[chart.capacity, chart.capacity, planned, planned],
+        x=[now, now, until],
+        y=[chart.capacity, planned, planned],
         name=f"capacity {chart.capacity:,}" if same else f"capacity {chart.capacity:,} → {planned:,}",
-        mode="lines",
+        mode="lines+markers",
         line={"color": _LINES[0][0], "width": 2.4},
+        # An hour is a hair's breadth among days: marks show the ends of the step.
+        marker={
+            "symbol": "line-ew-open",
+            "color": _LINES[0][0],
+            "size": [14, 0, 14],
+            "line": {"color": _LINES[0][0], "width": 2.4},
+        },
         hovertemplate="%{y:,}",
     )
 

@@ -54,9 +54,7 @@ def report(
     drawn: dict[str, Any] = {}
     sections = [
         _pool(f"{number}", name, plan, pools.get(name))
-        | _figures(
-            f"{number}", charts.get(name), _planned(plan, name), [r for r in replays if r.pool == name], drawn
-        )
+        | _figures(f"{number}", charts.get(name), plan, [r for r in replays if r.pool == name], drawn)
         for number, name in enumerate(_names(pools, charts, replays))
     ]
     if rows:
@@ -74,7 +72,7 @@ def report(
         generated=wording.prose(generated),
         plan=_head(plan, charts),
         tiles=_tiles(plan, pools, rows, ours, violation_target),
-        actions=[_action(action, plan, pools) for action in plan.actions],
+        actions=[_action(action, plan, pools, charts.get(action.target)) for action in plan.actions],
         held=[_held(held) for held in plan.held],
         findings=[_finding(finding) for finding in plan.findings],
         totals=_totals(plan),
@@ -104,14 +102,12 @@ def _names(
 
 
 def _head(plan: Plan, charts: Mapping[str, Chart]) -> dict[str, str]:
-    seen = [chart.seen_until for chart in charts.values()]
-    known = [moment for moment in seen if moment]
     return {
         "id": plan.id,
         "verdict": wording.verdict(plan).removeprefix("Plan: "),
         "made": wording.moment(plan.made_at),
         "expires": wording.moment(plan.expires_at),
-        "data_until": wording.moment(max(known)) if known else "unknown",
+        "data_until": wording.data_until(charts) or "unknown",
         "digests": ", ".join(
             f"{label} {wording.name(text)}"
             for label, text in (
@@ -194,7 +190,7 @@ def _money(action: Action) -> tuple[str, str]:
     return wording.hourly(usd), wording.monthly(usd)
 
 
-def _action(action: Action, plan: Plan, pools: Mapping[str, Pool]) -> dict[str, str]:
+def _action(action: Action, plan: Plan, pools: Mapping[str, Pool], chart: Chart | None) -> dict[str, str]:
     hourly, monthly = _money(action)
     sign = wording.symbol(action)
     notes = [] if action.billable else ["allocated, not billed"]
@@ -209,15 +205,18 @@ def _action(action: Action, plan: Plan, pools: Mapping[str, Pool]) -> dict[str, 
         "note": "; ".join([*notes, *([spread] if spread else [])]),
         "why": wording.reason(action),
         "facts": wording.facts(action.because),
-        "sure": wording.assurance(action),
-        "sure_words": _within(action, plan, pools.get(action.target)),
+        "sure": wording.assurance(action, chart),
+        "sure_words": _within(action, plan, pools.get(action.target), chart),
         "id": action.id,
     }
 
 
-def _within(action: Action, plan: Plan, pool: Pool | None) -> str:
-    words = wording.confidence(action, plan, pool)
-    return words.partition(" that demand stays ")[2] or "no forecast"
+def _within(action: Action, plan: Plan, pool: Pool | None, chart: Chart | None) -> str:
+    """What stands under the confidence: what it is that is so sure."""
+    if action.confidence is None:
+        return "no forecast"
+    words = wording.confidence(action, plan, pool, chart)
+    return words.partition(" that demand stays ")[2] or words
 
 
 def _held(held: Held) -> dict[str, str]:
@@ -291,15 +290,18 @@ def _pool(number: str, name: str, plan: Plan, pool: Pool | None) -> dict[str, An
 def _figures(
     number: str,
     chart: Chart | None,
-    action: Action | None,
+    plan: Plan,
     replays: Sequence[ReplayChart],
     drawn: dict[str, Any],
 ) -> dict[str, Any]:
     """The figures of one pool, put into `drawn` under the ids that are returned with their words."""
     parts: list[dict[str, str]] = []
     if chart is not None and chart.seen_until is not None:
-        drawn[f"fan-{number}"] = figures.fan(chart, after=action.after if action else None)
-        parts.append({"id": f"fan-{number}", "title": "Demand and forecast", "words": _fan_words(chart)})
+        action = _planned(plan, chart.pool_id)
+        after = action.after if action else None
+        drawn[f"fan-{number}"] = figures.fan(chart, after=after, until=plan.expires_at)
+        words = _fan_words(chart, plan)
+        parts.append({"id": f"fan-{number}", "title": "Demand and forecast", "words": words})
     for replay in replays:
         drawn[f"replay-{number}"] = figures.capacity(replay.stamps, replay.demand, replay.ready)
         words = _replay_words(replay)
@@ -319,7 +321,7 @@ def _about(pool: Pool) -> str:
     return ", ".join(parts)
 
 
-def _fan_words(chart: Chart) -> str:
+def _fan_words(chart: Chart, plan: Plan) -> str:
     finite = chart.history[np.isfinite(chart.history)]
     absent = 1 - len(finite) / len(chart.history)
     unit = inert(chart.unit, 24)
@@ -338,6 +340,11 @@ def _fan_words(chart: Chart) -> str:
         words += f". The next {ahead} in steps of {step}, by {wording.name(chart.model) or 'a model'}: {tops}"
     else:
         words += ". No forecast"
+    if chart.capacity is not None:
+        expires = wording.moment(plan.expires_at, near=plan.made_at)
+        words += (
+            f". Capacity is that of this plan, drawn until it expires at {expires}: later plans size anew"
+        )
     return f"{words}. {figures.thinning(chart.stamps(), len(chart.history))}".strip()
 
 

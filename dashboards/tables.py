@@ -18,6 +18,9 @@ from policies.plan import Action, Change, Held, Outcome, Plan, Status
 from policies.units import format_share
 
 _LABEL = 9
+_NARROWEST_NAME = 6
+# What a replay's table leaves out first where it has no room; pool, scaler and violation always stay.
+_DROPPED = ("actions/day", "unserved", "unit-hours", "x clairvoyant", "cost")
 _STATUS = {
     Status.APPLIED: "applied",
     Status.REHEARSED: "rehearsed, nothing was changed",
@@ -28,15 +31,18 @@ _STATUS = {
 }
 
 
-def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa") -> str:
+def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa", width: int = 0) -> str:
     """Scalers side by side on each pool, then their geometric means over the pools where all ran.
 
-    Cost is in unit-hours (and USD where it is known), then as a multiple of the clairvoyant's cost and of
-    the baseline's. Empty without rows; else it ends in a newline.
+    Cost is in unit-hours (and USD where it is known), then as a multiple of the clairvoyant's cost and,
+    where something ran beside it, of the baseline's. No line is wider than `width` cells (0: no limit, 40
+    at least): first the columns of `_DROPPED` go, in their order, and are named below, then names are cut.
+    Empty without rows; else it ends in a newline.
     """
     if not rows:
         return ""
-    against = of_baseline(rows, baseline)
+    alone = {row.scaler for row in rows} == {baseline}
+    against = {} if alone else of_baseline(rows, baseline)
     several = len({row.pool for row in rows}) > 1
     priced = any(row.cost_usd is not None for row in rows)
     head = ["pool", "scaler", "unit-hours", *(["cost"] if priced else [])]
@@ -57,7 +63,29 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa") -> str:
         previous = row.pool
     if several:
         body += [[], *_means(rows, against, ["-"] if priced else [])]
-    return _aligned(head, body)
+    return _fitted(head, body, max(40, width)) if width else _aligned(head, body)
+
+
+def _fitted(head: list[str], body: list[list[str]], width: int) -> str:
+    """The table without the columns that have no room, and a line that names them."""
+    gone: list[str] = []
+    for name in _DROPPED:
+        sizes = _sizes(head, body)
+        if sum(sizes) + 2 * (len(sizes) - 1) <= width:
+            break
+        if name in head:
+            at = head.index(name)
+            head, body = [*head[:at], *head[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in body]
+            gone.append(name)
+    sizes = _sizes(head, body)
+    over = sum(sizes) + 2 * (len(sizes) - 1) - width
+    for column in (1, 0):  # the scaler's name is shortened before the pool's
+        cut = min(max(0, over), max(0, sizes[column] - _NARROWEST_NAME))
+        sizes[column], over = sizes[column] - cut, over - cut
+    table = _aligned(head, body, sizes=sizes)
+    if not gone:
+        return table
+    return table + "\n" + "\n".join(wrap(f"No room for {', '.join(gone)}.", width)) + "\n"
 
 
 def _means(
@@ -90,12 +118,19 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _aligned(head: list[str], body: list[list[str]], *, left: int = 2) -> str:
-    """A table whose first `left` columns are aligned left, the others right."""
-    sizes = [
+def _sizes(head: list[str], body: list[list[str]]) -> list[int]:
+    """Cells of each column."""
+    return [
         max(cell_len(row[column]) for row in [head, *body] if len(row) > column)
         for column in range(len(head))
     ]
+
+
+def _aligned(
+    head: list[str], body: list[list[str]], *, left: int = 2, sizes: Sequence[int] | None = None
+) -> str:
+    """A table whose first `left` columns are aligned left (and cut to their `sizes`), the others right."""
+    sizes = _sizes(head, body) if sizes is None else sizes
     lines = []
     for row in [head, ["-" * size for size in sizes], *body]:
         cells = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from rich.cells import cell_len
 
 from dashboards import wording
 from dashboards.ink import Ink, Style, fit, inert, sparkline, wrap
-from dashboards.views import Chart, spend, units_total
+from dashboards.views import Chart, complete, spend, units_total
 from policies.model import Pool
 from policies.plan import Action, ActionKind, Finding, Held, Plan
 from policies.units import format_duration
@@ -36,13 +35,13 @@ def plan_text(
     width: int = 100,
     color: bool = False,
     explain: bool = False,
-    saved_as: str = "",
+    steps: wording.Steps = (),
 ) -> str:
     """The whole plan as text, each line at most `width` cells (60 at least), ending in a newline.
 
-    `pools` and `outlooks` are by pool id and may lack pools: what is not there is not drawn. `saved_as`
-    is the path the plan was written to, for the next command. `explain` adds every fact with its source
-    and window, digests and ids. Names and reasons from elsewhere are made inert.
+    `pools` and `outlooks` are by pool id and may lack pools: what is not there is not drawn, and no total
+    is made of a part. `steps` are the commands to go on with, those of `wording.steps`. `explain` adds every
+    fact with its source and window, digests and ids. Names and reasons from elsewhere are made inert.
     """
     width = max(NARROWEST, width)
     page = _Page(
@@ -53,7 +52,7 @@ def plan_text(
         columns=_columns(plan, width),
         ink=Ink(color),
         explain=explain,
-        saved_as=saved_as,
+        steps=steps,
     )
     sections = [
         page.header(),
@@ -119,18 +118,20 @@ class _Page:
     columns: _Columns
     ink: Ink
     explain: bool
-    saved_as: str
+    steps: wording.Steps
 
     def header(self) -> list[str]:
         plan, ink = self.plan, self.ink
         title = f"Loadline plan {plan.id}"
         made = f"made {wording.moment(plan.made_at)}"
         gap = " " * max(2, self.width - len(title) - len(made))
-        seen = [chart.seen_until for chart in self.outlooks.values()]
-        known = [moment for moment in seen if moment]
-        data = f"data until {wording.moment(max(known))}  ·  " if known else ""
+        until = wording.data_until(self.outlooks)
+        parts = [f"data until {until}"] if until else []
+        parts.append(f"snapshot {inert(plan.snapshot_digest, 16)}")
+        both = "  ·  ".join(parts)
         lines = [ink.paint(title, Style.STRONG) + gap + ink.paint(made, Style.QUIET)]
-        lines += self._quiet(f"{data}snapshot {inert(plan.snapshot_digest, 16)}")
+        for part in [both] if cell_len(both) <= self.width else parts:
+            lines += self._quiet(part)
         if self.explain:
             policy, forecasts = inert(plan.policy_digest, 16), inert(plan.forecasts_digest, 16)
             lines += self._quiet(f"policy {policy}  ·  forecasts {forecasts}")
@@ -148,7 +149,8 @@ class _Page:
         lines += self._labelled("why", wording.reason(action))
         if action.because and not self.explain:
             lines += self._labelled("", wording.facts(action.because))
-        sure = wording.confidence(action, self.plan, self.pools.get(action.target))
+        pool, chart = self.pools.get(action.target), self.outlooks.get(action.target)
+        sure = wording.confidence(action, self.plan, pool, chart)
         lines += self._labelled("sure", sure)
         cost = "" if action.billable else "allocated, not billed: only its nodes are in the bill"
         lines += self._labelled("cost", cost)
@@ -268,9 +270,11 @@ class _Page:
         rows = [row for row in (self._total("billable"), self._total("allocated")) if row]
         sizes = [max((len(row[column]) for row in rows), default=0) for column in range(1, 4)]
         for label, units, hourly, monthly in rows:
-            text = f"  {label:<9}  {units:>{sizes[0]}}  {hourly:>{sizes[1]}}  {monthly:>{sizes[2]}}"
+            size = f"{units:>{sizes[0]}}  " if units else ""
+            text = f"  {label:<9}  {size}{hourly:>{sizes[1]}}  {monthly:>{sizes[2]}}"
             if len(text) > self.width:
-                lines += wrap(f"{label}: {units}, {hourly}, {monthly}", self.width, "  ")
+                parts = ", ".join(part for part in (units, hourly, monthly) if part)
+                lines += wrap(f"{label}: {parts}", self.width, "  ")
                 continue
             note = "  not in the bill by itself" if label == "allocated" else ""
             fits = len(text) + len(note) <= self.width
@@ -284,7 +288,7 @@ class _Page:
 
     def _bill(self) -> list[str]:
         money = spend(self.pools, self.plan)
-        if not money.before:
+        if not money.before or not complete(self.pools, self.plan):
             return []
         share = (money.after - money.before) / money.before * 100
         text = f"all billable pools: {_usd_h(money.before)} -> {_usd_h(money.after)} ({share:+.1f} %)"
@@ -298,24 +302,13 @@ class _Page:
         if not pools and not acts:
             return None
         before, after = units_total(pools, self.plan)
-        if not pools:
-            before, after = sum(a.before for a in acts), sum(a.after for a in acts)
+        units = f"{before:,} -> {after:,} units" if complete(self.pools, self.plan) else ""
         usd = self.plan.hourly_delta_usd(billable=billable).mid if acts else 0.0
-        return label, f"{before:,} -> {after:,} units", wording.hourly(usd), wording.monthly(usd)
+        return label, units, wording.hourly(usd), wording.monthly(usd)
 
     def ending(self) -> list[str]:
-        plan = self.plan
-        lines = self._quiet(f"Plan {plan.id} expires {wording.moment(plan.expires_at)}.")
-        if not plan.actions:
-            return [*lines, *(self._next("Why", f"loadline explain {plan.id}") if plan.held else [])]
-        file = shlex.quote(inert(self.saved_as)) if self.saved_as else "plan.json"
-        save = "" if self.saved_as else f"loadline plan --out {file}, then "
-        return [
-            *lines,
-            *self._next("Apply", f"{save}loadline apply {file}"),
-            *self._next("Why", f"loadline explain {plan.id}"),
-            *self._next("Undo", f"loadline undo {plan.id}, once it is applied"),
-        ]
+        lines = self._quiet(f"Plan {self.plan.id} expires {wording.moment(self.plan.expires_at)}.")
+        return lines + [line for label, command in self.steps for line in self._next(label, command)]
 
     def _next(self, label: str, command: str) -> list[str]:
         first, *rest = wrap(command, self.width, " " * 8)

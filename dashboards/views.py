@@ -14,6 +14,7 @@ from forecasts.types import Forecast
 from policies.model import Pool
 from policies.plan import Plan, UsdRange
 from policies.planner import unit_usd
+from policies.sizing import LATE_STEPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,10 @@ class Chart:
 
     `history` is float64 [steps] in `unit` from `start` (aware UTC) on, one value each `step_s` seconds,
     NaN absent. `values` is float64 [horizon, level] in `unit` from `issued_at` on, one row each
-    `forecast_step_s` seconds; empty where there is no forecast. `capacity` is the units ready now.
+    `forecast_step_s` seconds; empty where there is no forecast. `peaks` is the largest of each level's
+    quantiles over the lead time, as the plan was decided by; empty where that is not known. `capacity` is
+    the units ready now. `newest` is when the samples behind it end (the metric that is furthest behind);
+    None where nothing was held on beyond them, and the history tells.
     """
 
     pool_id: str
@@ -42,8 +46,10 @@ class Chart:
     issued_at: datetime | None = None
     forecast_step_s: int = 3600
     model: str = ""
+    peaks: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     capacity: int | None = None
+    newest: datetime | None = None
 
     def with_forecast(self, forecast: Forecast) -> Chart:
         """The same chart with quantiles ahead; they must be in `unit`."""
@@ -58,9 +64,11 @@ class Chart:
 
     @property
     def seen_until(self) -> datetime | None:
-        """The end of the last step that has a value, None where none has."""
+        """The end of the last step that has a sample, None where none has."""
         present = np.flatnonzero(np.isfinite(self.history))
-        return self.start + timedelta(seconds=self.step_s * int(present[-1] + 1)) if len(present) else None
+        if not len(present):
+            return None
+        return self.newest or self.start + timedelta(seconds=self.step_s * int(present[-1] + 1))
 
     def stamps(self) -> NDArray[np.datetime64]:
         """The begin of each step of the history, datetime64[s] [steps], UTC."""
@@ -139,11 +147,31 @@ def spend(pools: Mapping[str, Pool], plan: Plan) -> Spend:
     return Spend(before=before, after=after, unpriced=tuple(unpriced))
 
 
+def complete(pools: Mapping[str, Pool], plan: Plan) -> bool:
+    """Whether every target of the plan is among the pools: else no total over them is true."""
+    wishes = (*plan.actions, *(held.action for held in plan.held))
+    return bool(pools) and all(wish.target in pools for wish in wishes)
+
+
 def units_total(pools: Iterable[Pool], plan: Plan) -> tuple[int, int]:
-    """Units wanted over these pools before and after the plan."""
+    """Units wanted over these pools before and after the plan; they must be `complete`."""
     known = {pool.id: pool for pool in pools}
     before = sum(pool.desired for pool in known.values())
     return before, before + sum(a.after - a.before for a in plan.actions if a.target in known)
+
+
+def seen_until(charts: Mapping[str, Chart]) -> tuple[datetime | None, dict[str, datetime]]:
+    """When the newest samples end, and by pool id when those of each pool end that is no longer live."""
+    known = {name: until for name, chart in sorted(charts.items()) if (until := chart.seen_until)}
+    newest = max(known.values(), default=None)
+    if newest is None:
+        return None, {}
+    late = {
+        name: until
+        for name, until in known.items()
+        if newest - until >= timedelta(seconds=LATE_STEPS * charts[name].step_s)
+    }
+    return newest, late
 
 
 def of_baseline(rows: Sequence[ReplayRow], baseline: str = "hpa") -> dict[tuple[str, str], float]:

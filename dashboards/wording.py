@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from dashboards.ink import inert
+from dashboards.views import Chart, seen_until
 from policies.model import Pool
 from policies.plan import Action, ActionKind, Fact, Guard, Held, Plan, Reason, UsdRange
 from policies.units import HOURS_A_MONTH, format_duration, format_share, format_usd
 
+Steps = tuple[tuple[str, str], ...]
+
 NAME_LIMIT = 48
+LATE_NAMED = 3  # pools whose metrics ended early, in the head of a plan
 PROSE_LIMIT = 400
 
 _REASONS: Mapping[Reason, str] = MappingProxyType(
@@ -174,24 +179,75 @@ def probability(value: float) -> str:
     return f"{percent:.0f} %" if percent < 99 or percent == int(percent) else f"{percent:.1f} %"
 
 
-def assurance(action: Action) -> str:
+def assurance(action: Action, chart: Chart | None = None) -> str:
     """The confidence of an action in a word or two.
 
     Zero is not "impossible": it is what stands where even the lowest forecast level is above the size.
     """
     if action.confidence is None:
-        return "unknown"
-    return probability(action.confidence) if action.confidence > 0 else "no assurance"
+        return "no assurance"
+    if action.confidence > 0:
+        return probability(action.confidence)
+    lowest = _lowest(chart)
+    return f"under {number(lowest[0] * 100)} %" if lowest else "below the forecast"
 
 
-def confidence(action: Action, plan: Plan, pool: Pool | None) -> str:
-    """`97 % that demand stays within 14 until 10:05Z`; says so where there is no forecast."""
+def confidence(action: Action, plan: Plan, pool: Pool | None, chart: Chart | None = None) -> str:
+    """`97 % that demand stays within 14 until 10:05Z`; says so where there is no forecast.
+
+    Where demand is forecast above the size, that is said, with the lowest quantile of `chart`.
+    """
     if action.confidence is None:
-        return "unknown: no forecast stands behind it"
+        return "no assurance: no forecast stands behind it"
+    if action.confidence <= 0:
+        return shortfall(action, chart)
     words = f"{assurance(action)} that demand stays within {action.after:,}"
     if pool is None:
         return f"{words} over the lead time"
     return f"{words} until {moment(plan.made_at + timedelta(seconds=pool.lead_time_s), near=plan.made_at)}"
+
+
+def shortfall(action: Action, chart: Chart | None) -> str:
+    """`demand is likely above 7 (p50 9.1)`, for an action whose size lies below every level."""
+    lowest = _lowest(chart)
+    if lowest is None:
+        return f"every level of the forecast is above {action.after:,}"
+    level, peak = lowest
+    word = "is likely" if level <= 0.5 else "may well be"
+    return f"demand {word} above {action.after:,} (p{number(level * 100)} {number(peak)})"
+
+
+def _lowest(chart: Chart | None) -> tuple[float, float] | None:
+    """The lowest level and its largest quantile over the lead time, where both are known."""
+    if chart is None or not chart.levels or not chart.peaks or not math.isfinite(chart.peaks[0]):
+        return None
+    return chart.levels[0], chart.peaks[0]
+
+
+def data_until(charts: Mapping[str, Chart]) -> str:
+    """`2026-11-23 09:50Z, search 07:15Z`: when samples end, and whose ended earlier; empty without any."""
+    newest, late = seen_until(charts)
+    if newest is None:
+        return ""
+    parts = [moment(newest)]
+    parts += [
+        f"{name(pool, 24)} {moment(until, near=newest)}" for pool, until in [*late.items()][:LATE_NAMED]
+    ]
+    return ", ".join(parts) + (f" and {len(late) - LATE_NAMED} pools more" if len(late) > LATE_NAMED else "")
+
+
+def steps(plan: Plan, *, saved_as: str = "", config: str = "") -> Steps:
+    """What to type next about a plan that nobody applied yet, as (label, command).
+
+    `saved_as` is the file it was written to, `config` the `--config` that it was made with.
+    """
+    flag = f" --config {shlex.quote(inert(config))}" if config else ""
+    why = ("Why", f"loadline explain {plan.id}{flag}")
+    if not plan.actions:
+        return (why,) if plan.held else ()
+    what = shlex.quote(inert(saved_as)) if saved_as else plan.id
+    undo = ("Undo", f"loadline undo {plan.id}{flag}, once it is applied")
+    return ("Apply", f"loadline apply {what}{flag}"), why, undo
 
 
 def size(action: Action) -> str:

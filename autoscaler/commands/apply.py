@@ -31,10 +31,7 @@ def command(*, plan: str, config: str | None) -> int:
         wanted = app.trail.plan(plan)
     if wanted is None:
         raise UsageError(f"{plan} is neither a file nor the id of a stored plan")
-    done = tick.apply(app, wanted)
-    click.echo(f"Applied plan {wanted.id}:")
-    code = showing.tell_outcomes(done)
-    return showing.HELD if wanted.held and not wanted.actions else code
+    return showing.tell_applied(wanted, tick.apply(app, wanted))
 
 
 def _from_file(path: Path) -> Plan:

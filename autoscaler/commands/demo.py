@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -33,6 +36,7 @@ def command(*, folder: str, seed: int) -> None:
     beside a static peak and the Kubernetes HPA, and writes a report that opens without a network.
     """
     from autoscaler import config, demo, tick  # noqa: PLC0415 - pandas, SQLModel and more behind them
+    from dashboards.ink import wrap  # noqa: PLC0415
     from dashboards.site import report  # noqa: PLC0415 - plotly behind it
     from dashboards.tables import replay_table  # noqa: PLC0415
 
@@ -53,11 +57,9 @@ def command(*, folder: str, seed: int) -> None:
     )
     with flags.progress(len(turn.seen.snapshot.pools), "replaying") as done:
         rows, charts = demo.replays(turn, done)
-    click.echo(
-        "The last 14 days, replayed (the HPA's target is tuned with hindsight, pool by pool, to the\n"
-        "violation that ours reached; ours saw nothing of those days in advance):\n"
-    )
-    click.echo(replay_table(rows))
+    said = f"The last 14 days, replayed. {ASSUMPTION}"
+    click.echo("\n".join(wrap(said, showing.width())) + "\n")
+    click.echo(replay_table(rows, width=showing.table_width()))
     document = report(
         title="Loadline demo",
         plan=turn.plan,
@@ -71,7 +73,17 @@ def command(*, folder: str, seed: int) -> None:
         assumptions=[ASSUMPTION],
     )
     path = demo.save(world, document, json.dumps(config.json_schema(), indent=2))
+    program = _program()
     click.echo(
-        f"Report: {path.resolve()}\n\nGo on from here:\n  cd {folder}\n  loadline plan\n"
-        f"  loadline explain web\n  loadline undo {turn.plan.id}"
+        f"Report: {path.resolve()}\n\nGo on from here:\n  cd {shlex.quote(folder)}\n  {program} plan\n"
+        f"  {program} explain web\n  {program} undo {turn.plan.id}"
     )
+
+
+def _program() -> str:
+    """What to type for this program: its name where the shell finds it, else the path that runs now."""
+    if shutil.which("loadline") is not None:
+        return "loadline"
+    beside = Path(sys.executable).with_name("loadline")
+    running = [str(beside)] if beside.exists() else [sys.executable, "-m", "autoscaler.cli"]
+    return shlex.join(running)

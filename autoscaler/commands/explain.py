@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from autoscaler.clock import SystemClock
 from autoscaler.commands import flags, showing
 from autoscaler.errors import UsageError
 
 if TYPE_CHECKING:
+    from autoscaler.config import Configuration
     from autoscaler.store.trail import Proposal, SqlTrail
+    from dashboards.wording import Steps
     from policies.plan import Action, Held, Plan
 
 
@@ -33,7 +37,8 @@ def command(*, what: str, config: str | None) -> None:
     pool = what in settings.pools
     plan = None if pool else trail.plan(what)
     if plan is not None:
-        _tell_plan(trail, plan)
+        left = _left(trail, plan, settings, config or "")
+        _tell_plan(trail, plan, left)
         return
     found = trail.proposals(pool=what) if pool else trail.proposals(action=what)
     if pool and not found:
@@ -45,10 +50,38 @@ def command(*, what: str, config: str | None) -> None:
     _tell_actions(trail, [proposal for proposal in found if proposal.plan_id == newest])
 
 
-def _tell_plan(trail: SqlTrail, plan: Plan) -> None:
+def _left(trail: SqlTrail, plan: Plan, settings: Configuration, config: str) -> Steps:
+    """What can still be done with a plan: apply it while nobody has, undo what of it still stands."""
+    from dashboards.wording import steps  # noqa: PLC0415 - numpy behind it
+
+    deeds = [deed for action in plan.actions for deed in trail.actions(action.id) if deed.plan_id == plan.id]
+    stands = any(_newest_change(trail, deed.action.target) == deed.key for deed in deeds)
+    tried = any(deed.at >= plan.made_at for deed in deeds)
+    possible = {"Apply": not tried and _now(settings, plan) < plan.expires_at, "Undo": stands}
+    return tuple(
+        (label, command.removesuffix(", once it is applied"))
+        for label, command in steps(plan, config=config)
+        if possible.get(label)
+    )
+
+
+def _newest_change(trail: SqlTrail, pool: str) -> str:
+    return next((deed.key for deed in reversed(trail.pool(pool)) if deed.change is not None), "")
+
+
+def _now(settings: Configuration, plan: Plan) -> datetime:
+    """The configuration's moment; that of the plan for old traces, where no time goes by."""
+    if settings.now == "clock":
+        return SystemClock().now()
+    return settings.now if isinstance(settings.now, datetime) else plan.made_at
+
+
+def _tell_plan(trail: SqlTrail, plan: Plan, left: Steps) -> None:
     from dashboards.terminal import plan_text  # noqa: PLC0415 - rich behind it
 
-    text = plan_text(plan, pools={}, outlooks={}, width=showing.width(), color=flags.colored(), explain=True)
+    text = plan_text(
+        plan, pools={}, outlooks={}, width=showing.width(), color=flags.colored(), explain=True, steps=left
+    )
     click.echo(text)
     times = trail.sightings(plan.id)
     click.echo(f"The plan was made {times} time{'s' if times > 1 else ''}.")

@@ -33,6 +33,7 @@ def command(
     """
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
     from dashboards.documents import as_json, render  # noqa: PLC0415
+    from dashboards.wording import steps  # noqa: PLC0415
 
     if out:
         showing.writable(out, "--out")
@@ -43,10 +44,12 @@ def command(
     showing.warn_all(turn)
     if out:
         showing.write(out, as_json(turn.plan), "--out")
+    hints = steps(turn.plan, saved_as=out or "", config=config or "")
     if output == "text":
-        click.echo(showing.text(turn, explain=explain, saved_as=out or ""), nl=False)
+        click.echo(showing.text(turn, explain=explain, steps=hints), nl=False)
     else:
         pools = {pool.id: pool for pool in turn.seen.snapshot.pools}
-        click.echo(render(turn.plan, output, pools=pools, saved_as=out or ""), nl=False)
+        document = render(turn.plan, output, pools=pools, outlooks=showing.charts(turn), steps=hints)
+        click.echo(document, nl=False)
     sized = sum(1 for outlook in turn.outlooks.values() if not outlook.refusal)
     return showing.plan_code(turn.plan, sized=sized, detailed=detailed)

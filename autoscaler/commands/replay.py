@@ -250,7 +250,8 @@ def _table(trials: Sequence[Trial]) -> str:
                 actions_per_day=trial.score.actions_per_day,
             )
             for trial in trials
-        ]
+        ],
+        width=showing.table_width(),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from autoscaler.config import Configuration
     from autoscaler.tick import Turn
     from dashboards.views import Chart
+    from dashboards.wording import Steps
+    from forecasts.types import Series
+    from policies.model import Pool
 
 OK, FAILED, CHANGES, HELD, STALE, NO_DATA = 0, 1, 2, 3, 4, 5
-HISTORY_S = 7 * 86400  # what the sparkline shows
 
 _CODES = {
     Status.STALE: STALE,
@@ -48,9 +51,11 @@ def application(path: str | None) -> App:
 
 def charts(turn: Turn) -> dict[str, Chart]:
     """The chart of each pool that has an outlook."""
+    import numpy as np  # noqa: PLC0415 - only where something was planned
+
     from dashboards.views import Chart  # noqa: PLC0415 - numpy behind it
 
-    ready = {pool.id: pool.ready_units for pool in turn.seen.snapshot.pools}
+    pools = {pool.id: pool for pool in turn.seen.snapshot.pools}
     out = {}
     for name, outlook in turn.outlooks.items():
         chart = Chart(
@@ -58,16 +63,30 @@ def charts(turn: Turn) -> dict[str, Chart]:
             start=outlook.demand.start,
             step_s=outlook.demand.step_s,
             history=outlook.demand.y,
+            peaks=() if outlook.ahead is None else tuple(np.fmax.reduce(outlook.ahead, axis=0).tolist()),
             notes=outlook.notes,
-            capacity=ready[name],
+            capacity=pools[name].ready_units,
+            newest=_newest(pools[name], turn.seen.series),
         )
         forecast = turn.forecasts.get(name)
         out[name] = chart if forecast is None else chart.with_forecast(forecast)
     return out
 
 
-def text(turn: Turn, *, explain: bool = False, saved_as: str = "") -> str:
-    """The turn's plan for this terminal."""
+def _newest(pool: Pool, series: Mapping[str, Series]) -> datetime | None:
+    """When the samples of the pool's metric that is furthest behind end; None where none has any."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    ends = []
+    for one in (series[demand.series] for demand in pool.demands if demand.series in series):
+        known = np.flatnonzero(np.isfinite(one.y))
+        if len(known):
+            ends.append(one.start + timedelta(seconds=one.step_s * (int(known[-1]) + 1)))
+    return min(ends, default=None)
+
+
+def text(turn: Turn, *, explain: bool = False, steps: Steps = ()) -> str:
+    """The turn's plan for this terminal; `steps` are the commands to go on with."""
     from dashboards.terminal import plan_text  # noqa: PLC0415 - rich behind it
 
     return plan_text(
@@ -77,13 +96,18 @@ def text(turn: Turn, *, explain: bool = False, saved_as: str = "") -> str:
         width=width(),
         color=flags.colored(),
         explain=explain,
-        saved_as=saved_as,
+        steps=steps,
     )
 
 
 def width() -> int:
     """Cells of the terminal, 100 where there is none."""
     return min(120, shutil.get_terminal_size((100, 24)).columns)
+
+
+def table_width() -> int:
+    """Cells that a table may take: those of the terminal, 0 (no limit) where there is none."""
+    return shutil.get_terminal_size((0, 24)).columns
 
 
 def warn_all(turn: Turn) -> None:
@@ -117,10 +141,24 @@ def plan_code(plan: Plan, *, sized: int, detailed: bool) -> int:
     return NO_DATA if plan.gaps and not sized else OK
 
 
+def tell_applied(plan: Plan, done: Sequence[tuple[Action, Outcome]]) -> int:
+    """Print what became of a plan that was applied by hand; the exit code, HELD where all of it is held."""
+    if not plan.actions:
+        why = f"all {len(plan.held)} that it wants are held" if plan.held else "it wants no change"
+        click.echo(f"Nothing to apply of plan {plan.id}: {why}.")
+        return HELD if plan.held else OK
+    applied = sum(outcome.status is Status.APPLIED for _, outcome in done)
+    if applied == len(plan.actions):
+        click.echo(f"Applied plan {plan.id}:")
+    elif applied:
+        click.echo(f"Applied {applied} of {len(plan.actions)} actions of plan {plan.id}:")
+    else:
+        click.echo(f"Nothing of plan {plan.id} was applied:")
+    return tell_outcomes(done)
+
+
 def tell_outcomes(done: Sequence[tuple[Action, Outcome]]) -> int:
     """Print each outcome and return the exit code of them all: the gravest."""
-    if not done:
-        click.echo("Nothing to apply.")
     for action, outcome in done:
         error = f": {outcome.error}" if outcome.error else ""
         click.echo(f"  {outcome.status:<9} {action.target}  {action.before} -> {action.after}{error}")

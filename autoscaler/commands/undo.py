@@ -24,16 +24,19 @@ def command(*, what: str, config: str | None, dry_run: bool) -> int:
     The same guards judge it as any plan, but for the cool-down: what demand needs now is not taken away.
     """
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+    from dashboards.wording import steps  # noqa: PLC0415 - numpy behind it
 
     app = showing.application(config)
     turn = tick.undo(app, _applied(app, what))
     showing.warn_all(turn)
-    click.echo(showing.text(turn), nl=False)
+    stops = dry_run or not turn.plan.actions
+    click.echo(showing.text(turn, steps=steps(turn.plan, config=config or "") if stops else ()), nl=False)
     if not turn.plan.actions and any(gap.code == "MOVED" for gap in turn.plan.gaps):
         return showing.STALE
-    if dry_run or not turn.plan.actions:
+    if stops:
         return showing.plan_code(turn.plan, sized=1, detailed=False)
-    return showing.tell_outcomes(tick.apply(app, turn.plan))
+    click.echo()
+    return showing.tell_applied(turn.plan, tick.apply(app, turn.plan))
 
 
 def _applied(app: App, what: str) -> list[Action]:

@@ -124,7 +124,7 @@ def test_the_hints_at_the_end_work(first, monkeypatch, capsys):
     monkeypatch.delenv("LOADLINE_CONFIG", raising=False)
     monkeypatch.chdir(first.folder)
     shell = small.Shell(first.folder, capsys)
-    hints = re.findall(r"^  loadline (.*)$", first.out.split("Go on from here:")[1], re.MULTILINE)
+    hints = re.findall(r"^  \S*loadline (.*)$", first.out.split("Go on from here:")[1], re.MULTILINE)
     assert [hint.split()[0] for hint in hints] == ["plan", "explain", "undo"]
     story, undone = shell(hints[1]), shell(hints[2])
     assert story.code == 0

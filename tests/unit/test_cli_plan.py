@@ -221,8 +221,30 @@ def test_apply_does_what_the_plan_says(shell, planned):
     plan = planned
     answer = shell("apply plan.json")
     assert answer.code == 0
-    assert plan.id in answer.out
+    assert f"Applied plan {plan.id}:" in answer.out
     assert sizes(shell) == {action.target: action.after for action in plan.actions}
+
+
+@pytest.mark.slow
+def test_the_hint_of_a_plan_applies_that_plan(shell):
+    """The command that `plan` ends with does what was shown, and names the configuration it was made with."""
+    (shell.folder / "loadline.yaml").rename(shell.folder / "my other.yaml")
+    told = shell("plan", "--config", "my other.yaml").out
+    (hint,) = re.findall(r"Apply loadline (apply .*)", told)
+    assert hint.endswith("--config 'my other.yaml'")
+    assert shell(hint).code == 0
+    assert sizes(shell) == {"api": 19, "web": 8}
+
+
+@pytest.mark.slow
+def test_a_plan_made_again_is_applied_as_it_was_last_shown(shell, planned):
+    """The same plan made half an hour later expires half an hour later, in the terminal and in the store."""
+    configure(shell, small.CONFIGURATION.replace("last-sample", '"2026-03-02T08:30:00Z"'))
+    again = json.loads(shell("plan --output json").out)
+    assert again["id"] == planned.id
+    configure(shell, small.CONFIGURATION.replace("last-sample", '"2026-03-02T09:10:00Z"'))
+    assert "expired" in shell("apply plan.json").err
+    assert "applied   web  4 -> 8" in shell(f"apply {planned.id}").out
 
 
 def test_p4_applying_twice_is_applying_once(shell, planned):
@@ -232,6 +254,7 @@ def test_p4_applying_twice_is_applying_once(shell, planned):
     again = shell("apply plan.json")
     assert again.code == 4
     assert again.out.count("stale") == 2
+    assert f"Nothing of plan {planned.id} was applied:" in again.out
     assert sizes(shell) == there
 
 
@@ -247,10 +270,12 @@ def test_a_stored_plan_is_applied_by_its_id(shell, planned):
 def test_f73_an_expired_plan_is_refused_whole(shell, planned):
     """A plan past its time ends in code 4, says so in one line, and changes nothing."""
     configure(shell, LATER)
+    plan = planned
     answer = shell("apply plan.json")
     refused(answer, 4)
     assert "expired" in answer.err
     assert sizes(shell) == {"api": 20, "web": 4}
+    assert "Apply" not in shell(f"explain {plan.id}").out
 
 
 TAMPERED = {
@@ -311,7 +336,7 @@ def test_a_plan_of_which_all_is_held_applies_nothing(shell):
     assert shell("plan --out plan.json").code == 3
     answer = shell("apply plan.json")
     assert answer.code == 3
-    assert "Nothing to apply" in answer.out
+    assert re.fullmatch(r"Nothing to apply of plan [0-9a-f]{16}: all 2 that it wants are held.\n", answer.out)
     assert sizes(shell) == {"api": 20, "web": 4}
 
 
@@ -382,11 +407,13 @@ def test_undo_restores_a_shrink(shell, planned):
     assert shell("apply plan.json").code == 0
     dry = shell(f"undo {plan.id} --dry-run")
     assert dry.code == 0
+    assert "Apply loadline apply" in dry.out
     assert sizes(shell)["api"] == 19
     answer = shell(f"undo {plan.id}")
     assert answer.code == 0
     assert sizes(shell) == {"api": 20, "web": 8}
     assert "LIVE_DEMAND" in answer.out
+    assert "loadline apply" not in answer.out, "it was applied at once"
 
 
 @pytest.mark.slow
@@ -423,12 +450,19 @@ def test_undo_of_nothing_is_told(shell, planned):
 def test_p8_explain_tells_it_from_the_store_alone(shell, planned):
     """A plan, an action and a pool are explained with reason, facts, guard and outcome, without metrics."""
     plan = planned
+    before = shell(f"explain {plan.id}").out
+    assert f"Apply loadline apply {plan.id}" in before
+    assert "loadline undo" not in before
     assert shell("apply plan.json").code == 0
     (shell.folder / "m.csv").unlink()
     (shell.folder / "cloud.db").unlink()
     whole = shell(f"explain {plan.id[:8]}")
     assert whole.code == 0
     assert "applied" in whole.out
+    assert f"loadline undo {plan.id}" in whole.out
+    assert "loadline apply" not in whole.out
+    assert "The plan was made 1 time." in whole.out
+    assert "all billable pools" not in whole.out
     for action in plan.actions:
         for what in (action.id, action.target):
             story = shell(f"explain {what}")

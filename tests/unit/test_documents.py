@@ -14,7 +14,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
+from dashboards import wording
 from dashboards.documents import COLUMNS, OUTPUTS, as_csv, as_json, as_markdown, as_yaml, render
 from dashboards.tables import explain_text, replay_table
 from dashboards.terminal import plan_text
@@ -100,7 +102,7 @@ def test_f76_markdown_keeps_its_shape_whatever_the_names(target, why):
 
 def test_markdown_says_what_the_terminal_says():
     """Verdict, totals, held guards and the gaps stand in the comment as in the terminal."""
-    text = as_markdown(W.PLAN, pools=W.POOLS, saved_as="plan.json")
+    text = as_markdown(W.PLAN, pools=W.POOLS, steps=wording.steps(W.PLAN, saved_as="plan.json"))
     assert text.startswith("### Loadline: 2 out, 3 in, 3 held\n")
     assert "| `+` | `web` | 10 → 14 | +\\$0.384/h | +\\$280/month |" in text
     assert "**Total, billable: +\\$6.20/h, +\\$4,529/month**, from \\$295.51/h to \\$301.71/h" in text
@@ -108,6 +110,8 @@ def test_markdown_says_what_the_terminal_says():
     assert "| `gpu-training` | 8 → 4 | `PROTECTED` | until its protection is lifted |" in text
     assert "- `metrics: queue_depth`: no sample since" in text
     assert "`loadline apply plan.json`" in text
+    assert "apply" not in as_markdown(W.PLAN, pools=W.POOLS)
+    assert "over all billable pools" not in as_markdown(W.PLAN, pools={"web": W.POOLS["web"]})
 
 
 def test_render_gives_each_output_by_its_name():
@@ -135,6 +139,36 @@ def test_a_ratio_to_nothing_is_not_shown_as_a_number():
     assert lines[2].split()[4] == "-"
     assert "hpa" not in lines[0]
     assert lines[-1].split()[5:7] == ["-", "-"]
+
+
+def test_hpa_alone_is_not_compared_with_itself():
+    """A column of ones says nothing: the baseline's own is there only beside another scaler."""
+    alone = replay_table([row for row in W.rows() if row.scaler == "hpa"])
+    assert "x hpa" not in alone
+    assert "x hpa" in replay_table(W.rows())
+
+
+@given(st.integers(40, 140), st.booleans(), names)
+def test_a_replay_fits_its_terminal(width, priced, name):
+    """No line is wider than the terminal, each line of the table has its figures, violation always stays."""
+    rows = [replace(row, pool=name * 3, cost_usd=row.cost_usd if priced else None) for row in W.rows()]
+    text = replay_table(rows, width=width)
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    assert text.splitlines()[0].split()[0] == "pool"
+    assert "violation" in text.splitlines()[0]
+    assert text.count("0.98 %") == 2
+
+
+def test_columns_go_in_a_stated_order():
+    """What has no room goes in the same order everywhere, and the table says what went."""
+    rows = [replace(row, pool="checkout-queue") for row in W.rows()]
+    wide, narrow = replay_table(rows), replay_table(rows, width=80)
+    assert "No room" not in wide
+    assert narrow.endswith("\n\nNo room for actions/day, unserved, unit-hours.\n")
+    assert narrow.splitlines()[0].split("  ")[-2:] == ["x hpa", "violation"]
+    least = replay_table(rows, width=40)
+    assert least.splitlines()[0].split() == ["pool", "scaler", "x", "hpa", "violation"]
+    assert "checkout-queue" in least, "the pool's name is the last to be cut"
 
 
 def test_the_story_of_an_action_tells_facts_guards_outcome_and_changes():

@@ -296,13 +296,47 @@ def test_a_thinned_figure_says_so():
 
 def test_the_fan_draws_every_level_and_the_planned_capacity():
     """A fan has the history, one line a level in ascending order, and capacity as it is and as planned."""
-    figure = figures.fan(W.CHARTS["web"], after=14)
+    figure = figures.fan(W.CHARTS["web"], after=14, until=W.PLAN.expires_at)
     assert [trace.name for trace in figure.data] == ["demand", "p50", "p90", "p99", "capacity 10 → 14"]
-    assert list(figure.data[-1].y) == [10, 10, 14, 14]
+    assert list(figure.data[-1].y) == [10, 14, 14]
+    assert [trace.name for trace in figure.data if trace.showlegend is not False] == [
+        "demand",
+        "capacity 10 → 14",
+    ]
     assert [trace.fill for trace in figure.data[1:4]] == [None, "tonexty", "tonexty"]
     assert np.array_equal(figure.data[3].y[:-1], W.CHARTS["web"].values[:, 2])
     assert figure.layout.yaxis.title.text == "demand (units)"
     assert figure.layout.xaxis.title.text == "UTC"
+
+
+def test_capacity_is_drawn_no_further_than_the_plan_goes():
+    """The planned size ends where the plan expires, and the words under the figure say so."""
+    figure = figures.fan(W.CHARTS["web"], after=14, until=W.PLAN.expires_at)
+    assert figure.data[-1].x[-1] == W.PLAN.expires_at.timestamp() * 1000
+    assert figure.data[-1].x[-1] < figure.layout.xaxis.range[1]
+    assert "Capacity is that of this plan, drawn until it expires at 10:50Z" in page().text
+
+
+def test_levels_that_end_close_together_share_a_label():
+    """Labels at the end of the fan name every level between them, never overlap, and stand at their level."""
+
+    def labels(*ends):
+        chart = W.CHARTS["web"]
+        values = chart.values.copy()
+        values[-1] = ends
+        return [(note.text, note.y) for note in figures.fan(replace(chart, values=values)).layout.annotations]
+
+    assert labels(2.0, 6.0, 12.0) == [("p50", 2.0), ("p90", 6.0), ("p99", 12.0)]
+    assert labels(2.0, 11.8, 12.0) == [("p50", 2.0), ("p90–p99", 11.9)]
+    assert labels(1.0, 1.1, 1.2) == [("p50–p99", pytest.approx(1.1))]
+
+
+def test_a_size_below_the_forecast_says_so_in_the_table():
+    """Where demand is forecast above the planned size, the confidence is a bound with its quantile."""
+    plan = replace(W.PLAN, actions=(replace(W.WEB, confidence=0.0),))
+    charts = {**W.CHARTS, "web": replace(W.CHARTS["web"], peaks=(16.2, 18.0, 20.0))}
+    text = Page(whole(plan=plan, charts=charts)).text
+    assert "under 50 % demand is likely above 14 (p50 16.2)" in text
 
 
 def test_a_chart_without_a_forecast_draws_none():

@@ -80,7 +80,7 @@ def empty(**changes) -> Plan:
 @pytest.mark.parametrize(("width", "file"), [(100, "eight_pools.txt"), (80, "eight_pools_80.txt")])
 def test_the_plan_of_eight_pools_reads_as_it_is_written_in_the_world(width, file):
     """A plan of eight pools is, to the letter, the text that an operator was shown and agreed with."""
-    text = plan_text(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS, width=width)
+    text = plan_text(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS, width=width, steps=wording.steps(W.PLAN))
     assert text.replace(W.PLAN.id, "0123456789abcdef") == (WORLDS / file).read_text(encoding="utf-8")
 
 
@@ -105,17 +105,44 @@ def test_an_empty_plan_says_so_in_one_friendly_line():
 def test_a_plan_whose_wishes_are_all_held_says_that_nothing_is_to_apply():
     """Where every wish is held there is no `apply` to type, only a `why`."""
     plan = replace(W.PLAN, actions=())
-    text = plan_text(plan, pools=W.POOLS, outlooks={})
+    text = plan_text(plan, pools=W.POOLS, outlooks={}, steps=wording.steps(plan))
     assert "Nothing to apply: 3 wanted, all held." in text
     assert "loadline apply" not in text
     assert f"loadline explain {plan.id}" in text
 
 
 def test_the_next_command_names_the_file_the_plan_was_saved_in():
-    """A saved plan is applied by its own, quoted, path."""
-    text = plan_text(W.PLAN, pools=W.POOLS, outlooks={}, saved_as="out/my plan.json")
-    assert "loadline apply 'out/my plan.json'" in text
-    assert "--out" not in text
+    """A saved plan is applied by its quoted path, a stored one by its id, both with their `--config`."""
+    saved = wording.steps(W.PLAN, saved_as="out/my plan.json", config="b c.yaml")
+    text = plan_text(W.PLAN, pools=W.POOLS, outlooks={}, steps=saved)
+    assert "loadline apply 'out/my plan.json' --config 'b c.yaml'\n" in text
+    assert f"loadline explain {W.PLAN.id} --config 'b c.yaml'\n" in text
+    stored = plan_text(W.PLAN, pools=W.POOLS, outlooks={}, steps=wording.steps(W.PLAN))
+    assert f"loadline apply {W.PLAN.id}\n" in stored
+    assert "loadline plan" not in stored
+    assert "loadline" not in plan_text(W.PLAN, pools=W.POOLS, outlooks={})
+
+
+def test_no_total_is_made_of_a_part():
+    """Where not every pool is known there is no total of units and no bill; what the plan costs stays."""
+    some = {name: pool for name, pool in W.POOLS.items() if name != "web"}
+    for pools in ({}, some):
+        text = plan_text(W.PLAN, pools=pools, outlooks={})
+        assert re.search(r"\n  billable +\+\$6\.20/h +\+\$4,529/month\n", text)
+        assert "all billable pools" not in text
+
+
+def test_the_head_says_how_far_the_data_goes_and_whose_ended_earlier():
+    """Samples held on to the plan's moment do not count; what is no longer live is named, up to three."""
+    held = replace(W.CHARTS["web"], newest=W.NOW - timedelta(hours=7))
+    assert wording.data_until({"web": held}) == "2026-11-23 02:50Z"
+    assert wording.data_until({"web": held, "api": W.CHARTS["api"]}) == "2026-11-23 09:00Z, web 02:50Z"
+    five = {f"p{number}": held for number in range(5)}
+    words = wording.data_until({**five, "api": W.CHARTS["api"]})
+    assert words == "2026-11-23 09:00Z, p0 02:50Z, p1 02:50Z, p2 02:50Z and 2 pools more"
+    blind = replace(held, history=np.full(48, np.nan))
+    assert blind.seen_until is None
+    assert wording.data_until({"web": blind}) == ""
 
 
 def test_explain_shows_every_fact_with_its_source_and_every_id():
@@ -184,7 +211,8 @@ def test_color_adds_nothing_but_color(plan, explain):
 @given(plans())
 def test_f76_no_name_can_steer_the_terminal(plan):
     """Escapes, overrides and line breaks in any name or reason come out as visible text."""
-    text = plan_text(plan, pools=W.POOLS, outlooks={}, saved_as=HOSTILE)
+    steps = wording.steps(plan, saved_as=HOSTILE, config=HOSTILE)
+    text = plan_text(plan, pools=W.POOLS, outlooks={}, steps=steps)
     assert inert(text.replace("\n", "")) == text.replace("\n", "")
 
 
@@ -215,10 +243,19 @@ def test_no_probability_is_rounded_to_certainty(value, words):
     assert wording.probability(value) == words
 
 
-def test_a_size_below_every_forecast_level_is_not_called_impossible():
-    """Confidence zero means that no level lies below the size: there is no assurance, and no more is said."""
-    words = wording.confidence(replace(W.WEB, confidence=0.0), W.PLAN, W.POOLS["web"])
-    assert words == "no assurance that demand stays within 14 until 09:55Z"
+def test_a_size_below_every_forecast_level_is_said_with_the_quantile():
+    """Confidence zero means that the lowest level is above the size: that is said, and never "impossible"."""
+    below, pool = replace(W.WEB, confidence=0.0), W.POOLS["web"]
+    chart = replace(W.CHARTS["web"], peaks=(16.2, 18.0, 20.0))
+    assert wording.confidence(below, W.PLAN, pool, chart) == "demand is likely above 14 (p50 16.2)"
+    assert wording.assurance(below, chart) == "under 50 %"
+    high = replace(chart, levels=(0.9, 0.99), peaks=(18.0, 20.0))
+    assert wording.confidence(below, W.PLAN, pool, high) == "demand may well be above 14 (p90 18)"
+    for unknown in (None, replace(chart, peaks=()), replace(chart, peaks=(np.nan,) * 3)):
+        assert wording.confidence(below, W.PLAN, pool, unknown) == "every level of the forecast is above 14"
+        assert wording.assurance(below, unknown) == "below the forecast"
+    words = wording.confidence(replace(W.WEB, confidence=None), W.PLAN, pool, chart)
+    assert words == "no assurance: no forecast stands behind it"
 
 
 def test_thousands_of_actions_are_printed_in_seconds():
