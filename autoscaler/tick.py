@@ -26,8 +26,8 @@ from forecasts.types import HOUR_S, Forecast, Series
 from policies import planner, scalers, sizing
 from policies.guards import Ledger
 from policies.model import Gap, Pool, Snapshot
+from policies.outlook import Outlook
 from policies.plan import Action, ActionKind, Change, Guard, Outcome, Plan
-from policies.planner import Outlook
 from policies.policy import Mode
 
 if TYPE_CHECKING:

@@ -6,62 +6,24 @@ alike are sized together, in one call of their scaler.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecasts.types import Series
 from policies import scalers
 from policies.guards import Ledger, Wish, judge
 from policies.model import CapacityType, Gap, Pool, Snapshot, digest
+from policies.outlook import Outlook, forecasts_digest, peaks_of, unseen, unsized
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
 from policies.policy import Policy, PoolPolicy
-from policies.sizing import LATE_STEPS, confidence, with_zone_spare, without_zone_spare
+from policies.sizing import confidence, with_zone_spare, without_zone_spare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-NO_METRIC = "no metric of this pool could be read"
-NOT_LIVE = "the newest demand was not seen"
-NOT_AHEAD = "the forecast does not reach over the lead time"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Outlook:
-    """One pool's demand, past and to come, in units.
-
-    `demand` ends at the plan's moment (NaN where nothing was seen). `ahead` float64 [horizon, level] are
-    quantiles for the steps from then on, None without a forecast. `refusal` says in one line why the
-    metrics are not sound, "" where they are. `model` and `notes` name the forecaster and what it replaced.
-    """
-
-    pool_id: str
-    demand: Series
-    ahead: NDArray[np.float64] | None = None
-    levels: tuple[float, ...] = ()
-    model: str = ""
-    refusal: str = ""
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def live(self) -> float:
-        """The newest demand in units of the last LATE_STEPS steps, NaN where none was seen."""
-        newest: list[float] = self.demand.y[-LATE_STEPS:].tolist()
-        return next((value for value in reversed(newest) if not math.isnan(value)), math.nan)
-
-    @cached_property
-    def doubt(self) -> str:
-        """Why this demand may not shrink a pool, "" where nothing stands against it."""
-        if self.refusal or math.isnan(self.live):
-            return self.refusal or NOT_LIVE
-        return NOT_AHEAD if self.ahead is not None and bool(np.isnan(self.ahead).any()) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,38 +57,18 @@ def plan(
     if only is not None:
         actions = [action for action in actions if action.kind is only]
         held = [entry for entry in held if entry.action.kind is only]
-    gaps = snapshot.gaps + tuple(_unsized(snapshot, outlooks))
+    gaps = snapshot.gaps + tuple(unsized(snapshot, outlooks))
     return Plan(
         made_at=snapshot.taken_at,
         expires_at=snapshot.taken_at + timedelta(seconds=policy.plan_ttl_s),
         snapshot_digest=snapshot.digest,
         policy_digest=digest(policy),
-        forecasts_digest=_forecasts_digest(outlooks),
+        forecasts_digest=forecasts_digest(outlooks),
         actions=tuple(actions),
         held=tuple(held),
         gaps=gaps,
         complete=not gaps,
     )
-
-
-def _unsized(snapshot: Snapshot, outlooks: Mapping[str, Outlook]) -> Iterable[Gap]:
-    """Pools whose metrics are absent or not sound, by id."""
-    for pool in sorted(snapshot.pools, key=lambda pool: pool.id):
-        outlook = outlooks.get(pool.id)
-        if outlook is None:
-            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=NO_METRIC)
-        elif outlook.doubt:
-            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=outlook.doubt)
-
-
-def _forecasts_digest(outlooks: Mapping[str, Outlook]) -> str:
-    running = hashlib.sha256()
-    for name in sorted(outlooks):
-        outlook = outlooks[name]
-        running.update(f"{name}|{outlook.model}|{outlook.levels}".encode())
-        if outlook.ahead is not None:
-            running.update(np.ascontiguousarray(outlook.ahead, dtype="<f8").tobytes())
-    return running.hexdigest()[:16]
 
 
 def propose(snapshot: Snapshot, outlooks: Mapping[str, Outlook], policy: Policy) -> list[Proposal]:
@@ -141,15 +83,10 @@ def propose(snapshot: Snapshot, outlooks: Mapping[str, Outlook], policy: Policy)
             groups.setdefault(_likeness(pool, outlooks[pool.id], policy.of(pool.id)), []).append(pool)
         else:
             size = _serving(pool, policy.of(pool.id))
-            proposals.append(_proposal(pool, size, _unseen(pool.id, snapshot.taken_at), policy))
+            proposals.append(_proposal(pool, size, unseen(pool.id, snapshot.taken_at), policy))
     for pools in groups.values():
         proposals += _propose_alike(pools, outlooks, policy, snapshot.taken_at)
     return proposals
-
-
-def _unseen(pool_id: str, now: datetime) -> Outlook:
-    nothing = Series(unique_id=pool_id, start=now, step_s=60, y=np.empty(0))
-    return Outlook(pool_id=pool_id, demand=nothing, refusal=NO_METRIC)
 
 
 def _likeness(pool: Pool, outlook: Outlook, rule: PoolPolicy) -> tuple[object, ...]:
@@ -183,7 +120,7 @@ def _propose_alike(
     ahead = None if first.ahead is None else np.stack([_ahead(outlooks[pool.id]) for pool in pools])
     running = np.array([float(max(_serving(pool, rule), 1)) for pool in pools])
     wanted = scalers.decide(scaler, demand, ahead, settings, scaler.begin(running, settings)).tolist()
-    peaks = _peaks(ahead, len(pools))
+    peaks = peaks_of(ahead, len(pools))
     return [
         _proposal(pool, size, outlooks[pool.id], policy, peak)
         for pool, size, peak in zip(pools, wanted, peaks, strict=True)
@@ -236,14 +173,6 @@ def _proposal(
         reason=_reason(pool, wanted, floor),
         because=tuple(facts),
     )
-
-
-def _peaks(ahead: NDArray[np.float64] | None, pools: int) -> list[list[float]]:
-    """The largest of each level's quantiles over the horizon, for each pool; empty without a forecast."""
-    if ahead is None:
-        return [[] for _ in range(pools)]
-    peaks: list[list[float]] = np.fmax.reduce(ahead, axis=1).tolist()  # one call for all: it is felt
-    return peaks
 
 
 def _reason(pool: Pool, wanted: int, floor: int) -> Reason:
@@ -305,7 +234,7 @@ def permits(
     """
     if action.after > max(pool.maximum, pool.desired) or action.after < min(pool.minimum, pool.desired):
         return f"{Guard.MAXIMUM}: {action.after} units lie outside {pool.minimum} to {pool.maximum}"
-    outlook = outlook or _unseen(pool.id, now)
+    outlook = outlook or unseen(pool.id, now)
     if action.reason is Reason.UNDO:
         policy = replace(policy, pools={pool.id: _without_cool_down(policy.of(pool.id))})
     need = 0 if math.isnan(outlook.live) else math.ceil(outlook.live)
@@ -382,11 +311,11 @@ def undo(
             seen = "it is gone" if pool is None else f"it is at {pool.desired}, not {action.after}"
             gaps.append(Gap(source=action.target, code="MOVED", why=f"{action.id} is not undone: {seen}"))
             continue
-        outlook = outlooks.get(pool.id) or _unseen(pool.id, now)
+        outlook = outlooks.get(pool.id) or unseen(pool.id, now)
         proposals[pool.id] = Proposal(
             pool=pool,
             outlook=outlook,
-            peaks=_peaks(None if outlook.ahead is None else outlook.ahead[None], 1)[0],
+            peaks=peaks_of(None if outlook.ahead is None else outlook.ahead[None], 1)[0],
             price=unit_usd(pool),
             wanted=action.before,
             need=0 if math.isnan(outlook.live) else math.ceil(outlook.live),
@@ -399,7 +328,7 @@ def undo(
         expires_at=now + timedelta(seconds=policy.plan_ttl_s),
         snapshot_digest=snapshot.digest,
         policy_digest=digest(policy),
-        forecasts_digest=_forecasts_digest(outlooks),
+        forecasts_digest=forecasts_digest(outlooks),
         actions=tuple(acts),
         held=tuple(held),
         gaps=tuple(gaps),

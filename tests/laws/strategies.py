@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from forecasts.types import Series
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind, Snapshot
+from policies.outlook import Outlook
 from policies.plan import Change
-from policies.planner import Outlook
 from policies.policy import Budget, Freeze, Policy, PoolPolicy, Scope, Step
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

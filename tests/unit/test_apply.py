@@ -24,8 +24,9 @@ from autoscaler.errors import (
 from forecasts.types import Series
 from policies.guards import Ledger
 from policies.model import Pool, PoolKind
+from policies.outlook import Outlook
 from policies.plan import Action, Plan, Reason, Status, kind_of
-from policies.planner import Outlook, permits
+from policies.planner import permits
 from policies.policy import Freeze, Policy, PoolPolicy, Scope, Step
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -1,0 +1,89 @@
+"""The outlook of a pool: its demand, past and to come, and why it may be doubted."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forecasts.types import Series
+from policies.model import Gap, Snapshot
+from policies.sizing import LATE_STEPS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+NO_METRIC = "no metric of this pool could be read"
+NOT_LIVE = "the newest demand was not seen"
+NOT_AHEAD = "the forecast does not reach over the lead time"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outlook:
+    """One pool's demand, past and to come, in units.
+
+    `demand` ends at the plan's moment (NaN where nothing was seen). `ahead` float64 [horizon, level] are
+    quantiles for the steps from then on, None without a forecast. `refusal` says in one line why the
+    metrics are not sound, "" where they are. `model` and `notes` name the forecaster and what it replaced.
+    """
+
+    pool_id: str
+    demand: Series
+    ahead: NDArray[np.float64] | None = None
+    levels: tuple[float, ...] = ()
+    model: str = ""
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def live(self) -> float:
+        """The newest demand in units of the last LATE_STEPS steps, NaN where none was seen."""
+        newest: list[float] = self.demand.y[-LATE_STEPS:].tolist()
+        return next((value for value in reversed(newest) if not math.isnan(value)), math.nan)
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why this demand may not shrink a pool, "" where nothing stands against it."""
+        if self.refusal or math.isnan(self.live):
+            return self.refusal or NOT_LIVE
+        return NOT_AHEAD if self.ahead is not None and bool(np.isnan(self.ahead).any()) else ""
+
+
+def unsized(snapshot: Snapshot, outlooks: Mapping[str, Outlook]) -> Iterable[Gap]:
+    """Pools whose metrics are absent or not sound, by id."""
+    for pool in sorted(snapshot.pools, key=lambda pool: pool.id):
+        outlook = outlooks.get(pool.id)
+        if outlook is None:
+            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=NO_METRIC)
+        elif outlook.doubt:
+            yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=outlook.doubt)
+
+
+def forecasts_digest(outlooks: Mapping[str, Outlook]) -> str:
+    running = hashlib.sha256()
+    for name in sorted(outlooks):
+        outlook = outlooks[name]
+        running.update(f"{name}|{outlook.model}|{outlook.levels}".encode())
+        if outlook.ahead is not None:
+            running.update(np.ascontiguousarray(outlook.ahead, dtype="<f8").tobytes())
+    return running.hexdigest()[:16]
+
+
+def unseen(pool_id: str, now: datetime) -> Outlook:
+    nothing = Series(unique_id=pool_id, start=now, step_s=60, y=np.empty(0))
+    return Outlook(pool_id=pool_id, demand=nothing, refusal=NO_METRIC)
+
+
+def peaks_of(ahead: NDArray[np.float64] | None, pools: int) -> list[list[float]]:
+    """The largest of each level's quantiles over the horizon, for each pool; empty without a forecast."""
+    if ahead is None:
+        return [[] for _ in range(pools)]
+    peaks: list[list[float]] = np.fmax.reduce(ahead, axis=1).tolist()  # one call for all: it is felt
+    return peaks
