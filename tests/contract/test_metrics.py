@@ -84,24 +84,22 @@ def test_an_absent_value_is_no_sample(tmp_path, write, source):
 
 @SOURCES
 def test_f27_naive_stamps_need_a_zone(tmp_path, write, source):
-    """A stamp without a zone is refused with the mend; with one given it is that zone's time."""
+    """A stamp without a zone is refused with the mend; it is UTC where that is said, and nothing else is."""
     path = write(tmp_path, ROWS, naive=True)
     with pytest.raises(MetricsError, match="--timezone UTC"):
         source(path).samples([], None, None)
-    berlin = source(path, timezone="Europe/Berlin").samples([], None, None)
-    assert berlin.ds[0] == np.datetime64("2026-03-01T23:00")
-    with pytest.raises(MetricsError, match="did you mean Europe/Berlin"):
-        source(path, timezone="Europe/Berlim").samples([], None, None)
+    assert source(path, timezone="UTC").samples([], None, None).ds[0] == np.datetime64("2026-03-02T00:00")
+    with pytest.raises(MetricsError, match="only UTC is unambiguous"):
+        source(path, timezone="Europe/Berlin").samples([], None, None)
 
 
 @SOURCES
-def test_other_column_names_can_be_given(tmp_path, write, source):
-    """A mapping names the columns of a file that calls them otherwise; a wrong one names what is there."""
+def test_a_source_tells_what_kind_its_values_are(tmp_path, write, source):
+    """Samples are a gauge's unless the source was said to hold counters."""
     path = write(tmp_path, ROWS)
-    swapped = source(path, columns={"unique_id": "unique_id", "y": "y"}).samples([], None, None)
-    assert swapped.y.size == len(ROWS)
-    with pytest.raises(MetricsError, match="no column 'value' among unique_id, ds, y"):
-        source(path, columns={"y": "value"}).samples([], None, None)
+    assert source(path).samples([], None, None).kind == "gauge"
+    assert source(path, kind="counter").samples([], None, None).kind == "counter"
+    assert source(path, kind="counter").samples(["web"], None, None).kind == "counter"
 
 
 @SOURCES

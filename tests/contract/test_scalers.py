@@ -282,6 +282,46 @@ def test_a_setting_that_is_not_known_is_refused_with_those_that_are(name):
             configure(scaler, PoolSettings(), {scaler.KNOB: value})
 
 
+@every_scaler
+def test_each_setting_has_a_range_that_holds_its_default_and_its_knobs(name):
+    """A value at an end of the range is taken, one just outside is refused with the range."""
+    scaler = load(name)
+    for entry in fields(scaler.Settings):
+        if entry.name not in knobs(scaler):
+            continue
+        low, high = entry.metadata["low"], entry.metadata["high"]
+        assert low <= entry.default <= high
+        tried = scaler.KNOBS if entry.name == scaler.KNOB else (entry.default,)
+        for value in (low, high, str(low), *tried):
+            assert getattr(configure(scaler, PoolSettings(), {entry.name: value}), entry.name) == float(value)
+        for value in (low - 0.001, high * 1.001 + 1, -1, 1e-300 if low else -1e-300, 10**400, True):
+            with pytest.raises(ValueError, match=f"setting {entry.name} is .* from {low:g} to {high:g}"):
+                configure(scaler, PoolSettings(), {entry.name: value})
+    with pytest.raises(ValueError, match=f"setting {scaler.KNOB} is '0'; write a number from 0.01 to 100"):
+        configure(scaler, PoolSettings(), {scaler.KNOB: "0"})
+
+
+@every_scaler
+@pytest.mark.parametrize("load_units", [1e13, 1e30, float("inf")])
+def test_no_demand_is_too_large_for_a_whole_number(name, load_units):
+    """Without a maximum and at the lowest target a target is still a positive int64, never an overflow."""
+    scaler = load(name)
+    lowest = {"target": 0.01} if "target" in knobs(scaler) else {}
+    settings = configure(scaler, PoolSettings(step_s=3600, levels=(0.99,)), lowest)
+    demand = np.full((1, 60), load_units)
+    got, _ = scaler.targets(demand, np.full((1, 60, 2, 1), load_units), settings, None)
+    assert got.max() == scalers.MOST_UNITS
+    assert got.min() >= 1
+
+
+def test_the_level_that_a_scaler_needs_forecast():
+    """1 - violation, or the level chosen; none for a rule without forecasts."""
+    quantile = load("seasonal_quantile")
+    assert scalers.level(quantile, {}, violation=0.07) == 0.93
+    assert scalers.level(quantile, {"level": 0.7}, violation=0.07) == 0.7
+    assert scalers.level(load("hpa"), {}, violation=0.07) is None
+
+
 def test_a_setting_wins_over_the_violation_asked_for():
     """What was chosen by name counts more than what a violation implies; a whole number stays whole."""
     scaler = load("seasonal_quantile")

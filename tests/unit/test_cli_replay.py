@@ -104,11 +104,65 @@ def test_f27_naive_stamps_are_taken_only_with_their_zone(shell):
     refused(shell(*call, "--timezone", "Europe/Berlin"), 64)
 
 
+@pytest.mark.parametrize("command", ["replay --scaler hpa", "forecast --model seasonal_naive"])
+def test_f08_a_counter_is_used_as_its_rate(shell, command):
+    """With --counter a history of readings, one reset among them, gives what its rates per second give."""
+    head, *rows = (shell.folder / "m.csv").read_text().splitlines()
+    name = rows[0].split(",")[0]
+    steps = [(ds, float(y)) for series, ds, y in (row.split(",") for row in rows) if series == name and y]
+    rates, readings, total, seconds = [head], [head], 1000.0, small.STEP.total_seconds()
+    for index, (ds, y) in enumerate(steps):
+        if index == len(steps) // 2:
+            total = steps[index - 1][1] * seconds  # the process began again, right after the last reading
+        readings.append(f"{name},{ds},{total!r}")
+        total += y * seconds
+        rates.append(f"{name},{ds},{y!r}")
+    (shell.folder / "rates.csv").write_text("\n".join(rates[:-1]))
+    (shell.folder / "readings.csv").write_text("\n".join(readings))
+    found = [
+        json.loads(shell(*command.split(), "-o", "json", "--history", *history).out)
+        for history in (["rates.csv"], ["readings.csv", "--counter"])
+    ]
+    assert _same(found[0], found[1])
+
+
+def _same(one, other):
+    """Two documents of one shape whose figures agree but for what a sum of readings loses."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return math.isclose(one, other, rel_tol=1e-9) if isinstance(one, float) else one == other
+
+
+def test_a_lead_time_of_nothing_needs_no_unit(shell):
+    """`--lead-time 0` is what `0s` is."""
+    call = ["replay", "--history", "m.csv", "--scaler", "hpa", "-o", "json", "--lead-time"]
+    assert json.loads(shell(*call, "0").out) == json.loads(shell(*call, "0s").out)
+
+
+def test_a_unit_that_would_be_needed_beyond_all_number_is_told(shell):
+    """A capacity so small that the history needs more units than there can be is bad data, in one line."""
+    (shell.folder / "h.csv").write_text(HEADER + SOUND.replace(",2\n", ",1e9\n"))
+    answer = shell("replay", "--history", "h.csv", "--scaler", "hpa", "--unit-capacity", "1e-9")
+    refused(answer, 5)
+    assert "a peak of 1e+09 at 1e-09 a unit is more than 1e+12 units" in answer.err
+
+
 FLAGS = {
     "no such scaler": ("--scaler hpaa", "hpa"),
     "no such setting": ("--scaler hpa --set targt=1", "target"),
     "setting without value": ("--scaler hpa --set target", "KEY=VALUE"),
     "setting twice": ("--scaler hpa --set target=1 --set target=2", "twice"),
+    "target of nothing": ("--scaler hpa --set target=0", "target is '0'; write a number from 0.01 to 100"),
+    "target next to nothing": ("--scaler static --set target=1e-300", "target is '1e-300'"),
+    "level above one": ("--scaler seasonal_quantile --set level=5", "from 0.01 to 0.999999"),
+    "no points": ("--scaler target_tracking --set points_in=0", "points_in is '0'; write a whole number"),
+    "no headroom": ("--scaler seasonal_quantile --set headroom=0", "headroom is '0'"),
+    "violation of everything": ("--scaler seasonal_quantile --violation 100%", "from 0.0001 % to 50 %"),
+    "violation of nothing": ("--scaler seasonal_quantile --violation 0", "from 0.0001 % to 50 %"),
+    "capacity next to nothing": ("--scaler hpa --unit-capacity 1e-300", "outside 1e-09 to 1e+15"),
+    "capacity beyond all": ("--scaler hpa --unit-capacity 1e16", "outside 1e-09 to 1e+15"),
     "setting that is no number": ("--scaler hpa --set target=high", "target"),
     "duration without unit": ("--scaler hpa --lead-time 5x", "5m"),
     "negative duration": ("--scaler hpa --lead-time=-5m", "--lead-time"),

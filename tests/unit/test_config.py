@@ -124,17 +124,54 @@ def test_the_defaults_are_the_policys_own(tmp_path):
     assert loaded.forecast == config.ForecastSettings()
 
 
+@pytest.mark.parametrize(
+    ("sizing", "level"),
+    [
+        ("violation: 0.1%", 0.999),
+        ("violation: 7%", 0.93),
+        ("settings: {level: 0.995}", 0.995),
+        ("{violation: 0.1%, settings: {level: 0.8}}", 0.8),
+        ("{scaler: hpa, violation: 0.1%}", None),
+    ],
+)
+def test_what_a_pool_is_sized_by_is_forecast(tmp_path, sizing, level):
+    """Besides the levels listed, each pool's own: 1 - violation, or the level chosen; HPA has none."""
+    path = tmp_path / "loadline.yaml"
+    sizing = sizing if sizing.startswith("{") else f"{{{sizing}}}"
+    pool = "{provider: fake, minimum: 1, maximum: 9, demands: [{series: a, unit_capacity: 1}]}"
+    path.write_text(
+        f"providers: {{fake: {{}}}}\ndefaults: {sizing}\npools: {{web: {pool}}}\n"
+        "forecast: {levels: [0.5, 0.99]}\n"
+    )
+    assert config.load(str(path)).forecast.levels == tuple(sorted({0.5, 0.99, level} - {None}))
+
+
+def test_a_source_may_hold_counters(sound, monkeypatch):
+    """`counter: true` is told to the source; without it values are taken as they are."""
+    monkeypatch.setenv("LOADLINE__metrics__1__counter", "true")
+    assert [source.counter for source in config.load(sound).metrics] == [False, True]
+
+
+def test_a_forecast_may_end_where_the_longest_lead_time_and_an_hour_do(sound, monkeypatch):
+    """The horizon counts in whole hours: 23 h of lead time need a day, a minute more needs more."""
+    monkeypatch.setenv("LOADLINE__pools__web__lead_time", "23h")
+    assert config.load(sound).forecast.horizon_s == 86400
+    monkeypatch.setenv("LOADLINE__pools__web__lead_time", "23h1m")
+    with pytest.raises(ConfigError, match=r"pools\.web\.lead_time: 23h1m\); write at least 1d1h"):
+        config.load(sound)
+
+
 def test_the_environment_overrides_single_keys(sound, monkeypatch):
     """LOADLINE__a__b sets a.b, also inside lists, with the same notation as the file."""
     monkeypatch.setenv("LOADLINE__pools__web__maximum", "70")
     monkeypatch.setenv("LOADLINE__metrics__1__path", "/other.parquet")
     monkeypatch.setenv("LOADLINE__freshness__longest_gap", "1h30m")
-    monkeypatch.setenv("LOADLINE__forecast__levels", "[0.5, 0.99]")
+    monkeypatch.setenv("LOADLINE__forecast__levels", "[0.5, 0.99, 0.9999]")
     loaded = config.load(sound)
     assert loaded.pools["web"].maximum == 70
     assert loaded.metrics[1].path == "/other.parquet"
     assert loaded.policy.freshness.longest_gap_s == 5400
-    assert loaded.forecast.levels == (0.5, 0.99)
+    assert {0.5, 0.99, 0.9999} <= set(loaded.forecast.levels)
 
 
 @pytest.mark.parametrize(

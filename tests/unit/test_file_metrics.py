@@ -208,11 +208,12 @@ def test_f26_epochs_finer_than_seconds_are_told_and_never_taken(scale):
     assert "it seems" in bad[0]
 
 
-def test_unknown_zones_are_told_with_the_nearest():
-    """A zone that does not exist is a mistake of usage."""
-    with pytest.raises(UsageError, match="did you mean Europe/Berlin"):
-        zone("Europe/Berln")
-    assert zone("utc") is UTC
+def test_a_local_zone_is_a_mistake_of_usage():
+    """A local zone has an hour twice a year; only UTC can be given."""
+    with pytest.raises(UsageError, match="'Europe/Berlin' is refused: only UTC is unambiguous"):
+        zone("Europe/Berlin")
+    assert zone("UTC") is UTC
+    assert zone(None) is None
 
 
 def test_many_rejected_rows_do_not_cost_memory(tmp_path):

@@ -17,6 +17,8 @@ from policies.units import (
     hourly_usd,
     quantity,
     share,
+    unit_capacity,
+    violation,
 )
 
 HUGE = 10**400
@@ -27,6 +29,7 @@ HUGE = 10**400
     [
         (90, 90), (90.0, 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("14d", 1209600),
         ("2w", 1209600), ("0s", 0), (0, 0), ("1h 30m", 5400), (" 5 m ", 300), ("20160m", 1209600),
+        ("0", 0), (" 0 ", 0),
     ],
 )  # fmt: skip
 def test_durations(text, seconds):
@@ -61,6 +64,27 @@ def test_what_is_no_share_is_refused(text):
     """Outside 0..100 %, or no number at all."""
     with pytest.raises(UnitError, match=r"share|outside"):
         share(text)
+
+
+def test_a_violation_to_ask_for_is_above_none_and_at_most_a_half():
+    """None at all would need endless units, more than a half no capacity worth planning."""
+    assert [violation(text) for text in ("50%", 0.5, "1%", "0.0001%")] == [0.5, 0.5, 0.01, 1e-6]
+    for text in (0, "0%", "1e-300", "0.00001%", "51%", "100%", 1):
+        with pytest.raises(UnitError, match=r"no violation to ask for, which is from 0\.0001 % to 50 %"):
+            violation(text)
+    with pytest.raises(UnitError, match=r"outside 0\.\.100 %"):
+        violation("150%")
+
+
+def test_a_unit_serves_something_that_can_be_meant():
+    """A unit capacity is a quantity from 1e-9 to 1e15."""
+    assert [unit_capacity(text) for text in (1e-9, "1e15", "500m", "2k")] == [1e-9, 1e15, 0.5, 2000.0]
+    for text in (0, "-1"):
+        with pytest.raises(UnitError, match="is not above 0; one unit serves some demand"):
+            unit_capacity(text)
+    for text in ("1e-300", 9e-10, "1.1e15", 1e300):
+        with pytest.raises(UnitError, match=r"outside 1e-09 to 1e\+15"):
+            unit_capacity(text)
 
 
 @pytest.mark.parametrize(
