@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,18 +73,17 @@ class SqlTrail:
     def record_plan(self, plan: Plan) -> bool:
         """Keep a plan; False where the last plan had the same id: the same wish, which is no news.
 
-        Of the very same plan only the sighting is kept. Where its expiry, a version or a figure differs, it
-        is written again: what is applied by its id is what was last shown.
+        Then only the sighting is kept, with its times, unless a target moved: a plan whose versions differ
+        is written again, so that what is applied by its id is what was last shown.
         """
         moments = {"made_at": _text(plan.made_at), "expires_at": _text(plan.expires_at)}
-        body = plan_to_json(plan)
         with writing(self._engine) as connection:
             last = connection.execute(select(_PLAN).order_by(_PLAN.c.row.desc()).limit(1)).one_or_none()
             same = last is not None and last.id == plan.id
-            if last is not None and last.body == body:
+            if last is not None and same and _versions(_read_plan(last.body)) == _versions(plan):
                 connection.execute(insert(_SIGHTING).values(plan_row=last.row, **moments))
                 return False
-            written = connection.execute(insert(_PLAN).values(id=plan.id, body=body, **moments))
+            written = connection.execute(insert(_PLAN).values(id=plan.id, body=plan_to_json(plan), **moments))
             proposals = _proposals(plan, written.lastrowid)
             if proposals:
                 connection.execute(insert(_PROPOSAL), proposals)
@@ -134,22 +133,36 @@ class SqlTrail:
             return tuple(change for change in found if change is not None)
 
     def plan(self, plan_id: str) -> Plan | None:
-        """The newest plan with that id, or that prefix of one; StoreError where several ids begin so."""
+        """The newest plan with that id, or that prefix of one; StoreError where several ids begin so.
+
+        Its times are those of its latest sighting.
+        """
         with reading(self._engine) as connection:
             full = _resolved(connection, _PLAN.c.id, plan_id, "plans")
             if full is None:
                 return None
             # By when it was made: an older file may have been recorded after it.
             newest = (_PLAN.c.made_at.desc(), _PLAN.c.row.desc())
-            query = select(_PLAN.c.body).where(_PLAN.c.id == full).order_by(*newest).limit(1)
-            return _read_plan(connection.execute(query).scalar_one())
+            written = connection.execute(
+                select(_PLAN).where(_PLAN.c.id == full).order_by(*newest).limit(1)
+            ).one()
+            seen = connection.execute(
+                select(_SIGHTING)
+                .where(_SIGHTING.c.plan_row == written.row, _SIGHTING.c.made_at > written.made_at)
+                .order_by(_SIGHTING.c.made_at.desc())
+                .limit(1)
+            ).one_or_none()
+        plan = _read_plan(written.body)
+        return plan if seen is None else _seen_again(plan, seen.made_at, seen.expires_at)
 
     def sightings(self, plan_id: str) -> int:
         """At how many moments the plan (id or prefix) was made; recording one of them again is none more."""
         with reading(self._engine) as connection:
             full = _resolved(connection, _PLAN.c.id, plan_id, "plans")
-            made = select(_PLAN.c.made_at).where(_PLAN.c.id == full)
-            return len(set(connection.execute(made).scalars()))
+            rows = select(_PLAN.c.row).where(_PLAN.c.id == full)
+            made = set(connection.execute(select(_PLAN.c.made_at).where(_PLAN.c.id == full)).scalars())
+            again = select(_SIGHTING.c.made_at).where(_SIGHTING.c.plan_row.in_(rows))
+            return len(made | set(connection.execute(again).scalars()))
 
     def outcomes(self, plan_id: str) -> Sequence[tuple[Action, Outcome | None]]:
         """Each intended action of a plan (id or prefix) with its latest outcome, in order; None: in doubt."""
@@ -246,6 +259,17 @@ def _text(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise StoreError(f"{moment} has no time zone")
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _versions(plan: Plan) -> list[str]:
+    return [action.version for action in plan.actions]
+
+
+def _seen_again(plan: Plan, made_at: str, expires_at: str) -> Plan:
+    """The same plan with the times of a later sighting, in its actions too."""
+    made, expires = datetime.fromisoformat(made_at), datetime.fromisoformat(expires_at)
+    actions = tuple(replace(action, not_before=made, expires_at=expires) for action in plan.actions)
+    return replace(plan, made_at=made, expires_at=expires, actions=actions)
 
 
 def _carrier(action: Action, at: datetime) -> Plan:
