@@ -1,4 +1,4 @@
-"""How hard the laws are tried: `core` on every run, `thorough` where LOADLINE_LAWS says so."""
+"""How hard the laws are tried: `core` by default, `full` in `make test`, `thorough` where somebody asks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "core", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("thorough", settings.get_profile("core"), max_examples=1000)
+EXAMPLES = {"core": 8, "full": 60, "thorough": 1000}
+
+for name, examples in EXAMPLES.items():
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
 settings.load_profile(os.environ.get("LOADLINE_LAWS", "core"))

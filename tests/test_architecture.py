@@ -163,6 +163,7 @@ def test_pandas_lives_where_it_is_allowed(path):
     assert misplaced_pandas("policies/made_up.py", "def f():\n    import pandas as pd") == {"pandas"}
 
 
+@pytest.mark.slow
 def test_decisions_reach_neither_pandas_nor_statsforecast():
     """Importing all of policies in a fresh interpreter loads none of the heavy or worldly libraries."""
     program = """

@@ -336,5 +336,5 @@ class CloudMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-CloudMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+CloudMachine.TestCase.settings = settings(stateful_step_count=25)
 test_the_fake_cloud_agrees_with_its_model = CloudMachine.TestCase

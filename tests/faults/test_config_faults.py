@@ -179,6 +179,7 @@ def test_f69_a_giant_file_is_not_read_as_yaml(tmp_path):
     assert "over the limit of 4,194,304" in problems(tmp_path, "#" * (4 << 20) + "\npools: {}\n")[0]
 
 
+@pytest.mark.slow
 def test_f69_a_million_values_are_not_read(tmp_path):
     """A file within the limit of bytes that holds too many values is refused before they are built."""
     (found,) = problems(tmp_path, "pools: [" + "1," * 1_100_000 + "]\n")

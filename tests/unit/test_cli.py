@@ -196,7 +196,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("line", ["--help", "config schema"])
+@pytest.mark.parametrize("line", ["--help", pytest.param("config schema", marks=pytest.mark.slow)])
 def test_a_broken_pipe_is_quiet(tmp_path, line):
     """Where the reader has gone, `loadline ... | true` says nothing and leaves no traceback."""
     reader, writer = os.pipe()

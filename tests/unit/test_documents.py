@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -45,7 +45,6 @@ def test_json_reads_back_to_the_same_plan(plan):
     assert again.id == plan.id
 
 
-@settings(deadline=None, max_examples=40)
 @given(names, names)
 def test_f76_json_and_yaml_are_plain_ascii_whatever_the_names(target, why):
     """Hostile names come back equal from both twins, and stand in them escaped."""
@@ -70,7 +69,6 @@ def test_csv_has_one_row_for_each_action_and_each_held():
     assert dev["hourly_usd_mid"] == dev["confidence"] == ""
 
 
-@settings(deadline=None, max_examples=40)
 @given(names, names)
 def test_f76_no_csv_cell_is_a_formula(target, why):
     """No cell that is not a number begins, after spaces, as a spreadsheet's formulas do."""
@@ -82,7 +80,6 @@ def test_f76_no_csv_cell_is_a_formula(target, why):
                 assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝"))
 
 
-@settings(deadline=None, max_examples=40)
 @given(names, names)
 def test_f76_markdown_keeps_its_shape_whatever_the_names(target, why):
     """A hostile name adds no line, no cell, no tag, no link and no mention to the comment."""

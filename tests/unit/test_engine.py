@@ -117,6 +117,7 @@ def test_f81_what_raises_or_lies_degrades_only_itself(odd, children):
     assert len(children) == 2
 
 
+@pytest.mark.slow
 def test_f81_what_hangs_costs_its_own_time_and_no_other_series(odd, children):
     """The batch's time is the hanging series' own; the others are fitted in a fresh process."""
     series = [load("a-hangs", 1), load("b-fine"), load("c-fine"), load("d-fine")]
@@ -127,6 +128,7 @@ def test_f81_what_hangs_costs_its_own_time_and_no_other_series(odd, children):
     assert len(children) == 2
 
 
+@pytest.mark.slow
 def test_f81_time_is_bounded_and_what_is_done_is_kept(odd, children):
     """With more work than time, what was fitted stays and the rest falls back with a word."""
     series = [load(f"s{k}", word=6) for k in range(12)]
@@ -139,6 +141,7 @@ def test_f81_time_is_bounded_and_what_is_done_is_kept(odd, children):
             assert "odd failed: no" in result.notes[0]
 
 
+@pytest.mark.slow
 def test_many_deaths_are_given_up(odd, children, monkeypatch):
     """A model that kills every process does not cost an import for each of a hundred series."""
     monkeypatch.setattr(fitting, "LOSSES", 1)
@@ -167,6 +170,7 @@ def test_an_interrupt_leaves_no_child(odd, children, monkeypatch):
     assert len(children) == 1
 
 
+@pytest.mark.slow
 def test_a_child_ends_by_itself_after_its_lifetime(odd, children):
     """A child whose parent is gone and whose fit hangs is ended by the kernel."""
     child = fitting.Child(0)
@@ -177,6 +181,7 @@ def test_a_child_ends_by_itself_after_its_lifetime(odd, children):
     child.end()
 
 
+@pytest.mark.slow
 def test_a_large_history_goes_through_the_pipe(odd, children):
     """Frames larger than a pipe's buffer come through whole."""
     y = np.full(1_000_000, 1.0)

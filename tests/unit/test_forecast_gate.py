@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -169,7 +169,6 @@ def test_the_future_is_cut_off():
 maybe = st.floats(0, 1e9) | st.just(np.nan) | st.just(0.0)
 
 
-@settings(max_examples=50)
 @given(arrays.arrays(np.float64, st.integers(0, 400), elements=maybe))
 def test_what_is_settled_is_sound_or_none(y):
     """Whatever the history: None only where nothing was ever known, else sound quantiles."""

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards import figures
@@ -91,6 +91,7 @@ def drawn(some: Page) -> dict:
     return json.loads(some.scripts[number])
 
 
+@pytest.mark.slow
 def test_the_report_is_one_file_that_refers_to_nothing_outside_itself():
     """No script, style, font, image or link of the report points outside it; plotly.js is in it once."""
     for _, attrs in page().tags:
@@ -263,7 +264,6 @@ def test_text_and_lines_can_be_told_from_their_ground(theme):
 values = st.lists(st.floats(-1e6, 1e6) | st.just(np.nan), min_size=1, max_size=400)
 
 
-@settings(deadline=None)
 @given(values, st.integers(10, 100))
 def test_thinning_keeps_every_peak_and_every_trough_of_its_buckets(numbers, most):
     """A thinned line keeps order, the extremes, its gaps and its length limit; a short one is untouched."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -53,7 +53,6 @@ def history(engine):
 
 
 @given(st.lists(SAMPLE, min_size=1, max_size=60))
-@settings(max_examples=30, deadline=None)
 def test_samples_come_back_within_24_bits(values):
     """Any finite value comes back with a relative error of at most 2^-24; absent stays absent."""
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +78,6 @@ PIECES = st.lists(
 
 
 @given(PIECES)
-@settings(max_examples=30, deadline=None)
 def test_pieces_in_any_order_are_one_series(pieces):
     """The newest finite value of each step wins, an absent one never erases, and nothing is there twice."""
     expected = np.full(60, np.nan)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -189,7 +189,6 @@ def test_a_finding_is_shown_with_money_evidence_and_certainty():
     assert "Found" not in plan_text(W.PLAN, pools={}, outlooks={})
 
 
-@settings(max_examples=80, deadline=None)
 @given(plans(), st.integers(60, 140), st.booleans())
 def test_no_line_is_wider_than_asked(plan, width, explain):
     """Whatever the names, figures and reasons, no line is wider than the terminal."""
@@ -197,7 +196,6 @@ def test_no_line_is_wider_than_asked(plan, width, explain):
     assert max(cell_len(line) for line in text.splitlines()) <= width
 
 
-@settings(max_examples=60, deadline=None)
 @given(plans(), st.booleans())
 def test_color_adds_nothing_but_color(plan, explain):
     """Without its colour codes the coloured text is the plain text."""
@@ -207,7 +205,6 @@ def test_color_adds_nothing_but_color(plan, explain):
     assert "\x1b" not in plain
 
 
-@settings(max_examples=60, deadline=None)
 @given(plans())
 def test_f76_no_name_can_steer_the_terminal(plan):
     """Escapes, overrides and line breaks in any name or reason come out as visible text."""

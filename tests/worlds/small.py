@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ def rows(name: str, scale: float, *, seed: int, days: float = DAYS) -> list[str]
     return lines
 
 
+@cache
 def history(days: float = DAYS) -> str:
     """The CSV of both series."""
     lines = rows("web", 100, seed=1, days=days) + rows("api", 50, seed=2, days=days)
