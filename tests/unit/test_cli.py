@@ -113,6 +113,7 @@ def test_completion_of_another_shell_is_refused(shell):
     assert "bash" in answer.err
 
 
+@pytest.mark.slow
 def test_the_installed_program_completes(tmp_path):
     """What the completion script asks for is answered: the commands that begin so, and a command's flags."""
     asks = {"_LOADLINE_COMPLETE": "bash_complete", "COMP_CWORD": "1", "COMP_WORDS": "loadline re"}

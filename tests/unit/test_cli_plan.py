@@ -171,6 +171,7 @@ def test_a_plan_changes_no_pool(shell):
     assert sizes(shell) == {"api": 20, "web": 4}
 
 
+@pytest.mark.slow
 def test_detailed_exitcode_tells_changes_from_none(shell):
     """2 where there are changes, 0 where there are none, 3 where all that is wanted is held."""
     assert shell("plan --detailed-exitcode").code == 2
@@ -193,6 +194,7 @@ def test_only_keeps_one_kind(shell):
         assert {action["target"] for action in found} == {pool}
 
 
+@pytest.mark.slow
 def test_every_output_is_the_same_plan(shell, planned):
     """JSON, YAML, CSV, markdown and the file of `--out` tell the same plan."""
     plan = planned
@@ -401,6 +403,7 @@ def test_a_world_settles(shell, planned):
     assert sizes(shell)["web"] == 12
 
 
+@pytest.mark.slow
 def test_undo_restores_a_shrink(shell, planned):
     """`undo PLAN` brings the shrunk pool back; growth that demand needs stays."""
     plan = planned

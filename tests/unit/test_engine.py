@@ -191,6 +191,7 @@ def test_a_large_history_goes_through_the_pipe(odd, children):
     assert answers["a"].shape == (20_000, 2)
 
 
+@pytest.mark.slow
 def test_order_never_matters(odd, children):
     """Any order of the series gives each the same forecast."""
     series = [load("a", 3), load("b"), load("c", 4), load("d", 5)]

@@ -331,6 +331,7 @@ def test_levels_that_end_close_together_share_a_label():
     assert labels(1.0, 1.1, 1.2) == [("p50–p99", pytest.approx(1.1))]
 
 
+@pytest.mark.slow
 def test_a_size_below_the_forecast_says_so_in_the_table():
     """Where demand is forecast above the planned size, the confidence is a bound with its quantile."""
     plan = replace(W.PLAN, actions=(replace(W.WEB, confidence=0.0),))

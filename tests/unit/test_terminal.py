@@ -255,6 +255,7 @@ def test_a_size_below_every_forecast_level_is_said_with_the_quantile():
     assert words == "no assurance: no forecast stands behind it"
 
 
+@pytest.mark.slow
 def test_thousands_of_actions_are_printed_in_seconds():
     """Printing is linear in the plan: columns are measured once."""
     actions = tuple(replace(W.WEB, target=f"pool-{number:05d}") for number in range(2_000))
