@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = {"core": 8, "full": 60, "thorough": 1000}
+EXAMPLES = {"core": 6, "full": 60, "thorough": 1000}
 
 for name, examples in EXAMPLES.items():
     settings.register_profile(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,10 +71,16 @@ CLOCKS = {"datetime", "date", "time", "uuid", "Timestamp"}
 WORDS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "core"}
 
 
-def imported(tree: ast.AST) -> set[str]:
+@cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a module, which several rules read."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+def imported(source: str) -> set[str]:
     """Full names of what a module imports, also inside its functions and where only types are checked."""
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -81,19 +88,18 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
-def called(tree: ast.AST) -> set[str]:
+def called(source: str) -> set[str]:
     """Dotted names of what a module calls."""
-    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return {ast.unparse(node.func) for node in nodes(source) if isinstance(node, ast.Call)}
 
 
 def impure(path: str, source: str) -> set[str]:
     """What a pure module imports or calls though it may not."""
-    tree = ast.parse(source)
-    roots = {name.split(".")[0] for name in imported(tree)}
+    roots = {name.split(".")[0] for name in imported(source)}
     found = roots & WORLD
     if path not in YAML_ALLOWED:
         found |= roots & {"yaml"}
-    for call in called(tree):
+    for call in called(source):
         owner, _, name = call.rpartition(".")
         last = owner.rpartition(".")[2]
         reads_time = name in NOW and last in CLOCKS
@@ -111,7 +117,7 @@ def impure(path: str, source: str) -> set[str]:
 
 def misplaced_pandas(path: str, source: str) -> set[str]:
     """Where pandas or statsforecast is imported though it does not belong."""
-    roots = {name.split(".")[0] for name in imported(ast.parse(source))}
+    roots = {name.split(".")[0] for name in imported(source)}
     allowed = path in PANDAS_ALLOWED or path.startswith(("dashboards/", "autoscaler/"))
     return set() if allowed else roots & {"pandas", "statsforecast"}
 
@@ -300,7 +306,7 @@ def test_a_port_has_at_most_four_methods():
 def flags(source: str) -> set[str]:
     """Public functions with a boolean among their positional parameters, or a default that is mutable."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             positional = [*node.args.posonlyargs, *node.args.args]
             booleans = [a for a in positional if a.annotation and ast.unparse(a.annotation) == "bool"]
@@ -324,7 +330,7 @@ EDGES = {"autoscaler/apply.py", "autoscaler/tick.py", "autoscaler/fitting.py"}
 def silenced(source: str) -> list[int]:
     """Lines of handlers that swallow whatever comes, or do nothing with it and give no reason."""
     found, lines = [], source.splitlines()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}
             last = node.body[-1]
