@@ -22,6 +22,8 @@ from dashboards.site import CONTENT_SECURITY_POLICY, report
 from dashboards.views import Chart
 from policies.model import Gap
 
+pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
+
 W = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "worlds" / "eight_pools.py")))
 CSS = Path(figures.__file__).parent / "templates" / "report.css"
 EVIL = "<script>alert(1)</script>\"' onload=x \u202e\x1b[31m <a href=javascript:x>{{ 7*7 }}</a>"

@@ -17,6 +17,8 @@ from autoscaler.store.database import connect, reading, writing
 from autoscaler.store.history import FULL_STEPS, History
 from forecasts.types import Series
 
+pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLE = st.one_of(
     st.just(float("nan")),

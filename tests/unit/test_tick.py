@@ -19,6 +19,8 @@ from policies.model import Gap
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
 from tests.worlds import small
 
+pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
+
 AUTO = small.CONFIGURATION.replace("defaults: {", "defaults: {mode: auto, ")
 
 
