@@ -1,0 +1,71 @@
+"""Trailing windows over demand, and whole units from what they say, for the scalers of the recent past.
+
+Arrays are float64 [series, steps] in units of demand, NaN where absent. Where a tuning repeats one series
+for many knobs (numpy.broadcast_to), its windows are computed once: rows that share their memory stay one row
+until the margins of the series are applied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from policies.scalers import PoolSettings
+
+    Floats = NDArray[np.float64]
+
+# Far above what any pool can ask for; larger demand, or an infinite one, would spoil sums and differences.
+LARGEST = 1e15
+
+
+def nothing(series: int, steps: int) -> Floats:
+    """A past of that many steps in which nothing was seen, float64 [series, steps], one row in memory."""
+    return np.broadcast_to(np.array(np.nan), (series, steps))
+
+
+def joined(recent: Floats, demand: Floats) -> Floats:
+    """The past and what follows it, float64 [series, steps]; one row where all rows share their memory."""
+    if recent.strides[0] == 0 and demand.strides[0] == 0:
+        recent, demand = recent[:1], demand[:1]
+    return np.concatenate([recent, np.minimum(demand, LARGEST)], axis=1)
+
+
+def newest(known: Floats, steps: int, series: int) -> Floats:
+    """The last `steps` of [series or 1, steps], for [series, steps]: what a state keeps."""
+    kept = known[:, known.shape[1] - steps :].copy()
+    return np.broadcast_to(kept, (series, steps)) if len(kept) != series else kept
+
+
+def trailing_max(values: Floats, window: int) -> Floats:
+    """The largest of the last `window` steps, the present one included; NaN where none is there."""
+    out = values.copy()
+    reach = 1
+    while reach < window:  # doubling: log2(window) passes over the array
+        shift = min(reach, window - reach)
+        out[:, shift:] = np.fmax(out[:, shift:], out[:, :-shift].copy())
+        reach += shift
+    return out
+
+
+def whole_units(
+    need: Floats, margin: float | Floats, current: Floats, settings: PoolSettings
+) -> NDArray[np.int64]:
+    """ceil(margin x need) within the bounds, int64 [series, steps].
+
+    `need` [series or 1, steps]; where it is NaN the size stays, at first at `current` [series]; `margin` is a
+    number or [series].
+    """
+    at = np.where(np.isnan(need), -1, np.arange(need.shape[1]))
+    np.maximum.accumulate(at, axis=1, out=at)
+    kept = np.take_along_axis(need, np.maximum(at, 0), axis=1)
+    margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), current.shape)
+    wanted = np.ceil(kept * margins[:, None])
+    if at.min(initial=0) < 0:
+        wanted = np.where(at < 0, current[:, None], wanted)
+    np.maximum(wanted, settings.floor[:, None], out=wanted)
+    np.minimum(wanted, settings.ceiling[:, None], out=wanted)
+    return wanted.astype(np.int64)
