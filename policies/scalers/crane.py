@@ -11,7 +11,7 @@ Once a day, at midnight UTC, from at most the last three weeks (whole weeks; bel
 - the estimate is the last period after a low-pass: frequencies above one an hour go if their amplitude is
   small. Eight estimators, two thresholds times margins of 1, 10, 15 and 20 %, predict the last period from
   those before; the one with the least error, where too little weighs more than too much, is taken.
-An estimate is repeated until the next one, or until one period has gone by.
+An estimate is used until there is a new one, or until a period has gone by since the last demand it knew.
 
 Source: gocrane/crane, pkg/prediction/dsp (signal.go, peak.go, estimators.go, prediction.go, preprocessing.go,
 config.go) and pkg/prediction/accuracy. Amplitudes are absolute, there and here: units. Otherwise than there,
@@ -214,7 +214,8 @@ def _estimate(history: Floats, end: int, step: int, settings: Settings) -> Estim
     cycle = _best(signal[len(signal) % period :], period, settings.step_s)
     reach = min(settings.lead_steps, period - 1)
     windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([cycle, cycle[:reach]]), reach + 1)
-    return Estimate(peak=windows.max(axis=1), origin=step - 1 - silent, until=step + period)
+    origin = step - 1 - silent
+    return Estimate(peak=windows.max(axis=1), origin=origin, until=origin + 1 + period)
 
 
 def _cleaned(past: Floats, step_s: int) -> tuple[Floats, int]:

@@ -141,7 +141,6 @@ def _floor(demand: Floats, settings: Settings, state: State) -> tuple[Floats, St
 
     own = begins[-demand.shape[1] :]
     turns = np.diff(own // EVERY_S, prepend=(own[0] - step) // EVERY_S) > 0
-    turns[0] &= state.seen > 0  # before the first step nothing was seen
     edges = sorted({0, *np.flatnonzero(turns).tolist(), len(own)})
     forecast, issued = state.forecast, state.issued
     floor = np.empty(demand.shape)

@@ -111,16 +111,40 @@ def test_an_estimate_is_made_once_a_day_and_counts_from_its_second_step():
     assert origins == {at: at + 1 for at in midnights}
 
 
-def test_an_estimate_lasts_one_period():
-    """When demand falls silent a daily estimate goes on for a day and one step, a weekly one for a week."""
-    for demand, period in ((wave(6 * DAY, DAY), DAY), (noisy(weekly(3), sd=0.2), WEEK)):
-        silent = np.concatenate([demand, np.full(3 * WEEK + 3, NAN)])
-        _, state = crane.targets(silent[None, : len(demand) + 2], None, settings(), None)
-        estimate = state.estimates[0]
-        assert len(estimate.peak) == period
-        assert estimate.until == len(demand) + 1 + period
-        assert np.isnan(estimate.between(estimate.until, estimate.until + 2)).tolist() == [False, True]
-        assert (run(silent)[-3:] == math.ceil(demand[-1])).all()
+@pytest.mark.parametrize(("demand", "period"), [(wave(6 * DAY, DAY), DAY), (noisy(weekly(3), sd=0.2), WEEK)])
+def test_an_estimate_lasts_one_period(demand, period):
+    """When demand falls silent a daily estimate goes on for a day and two steps, a weekly one for a week."""
+    silent = np.concatenate([demand, np.full(4 * WEEK, NAN)])
+    last = math.ceil(demand[-1])
+    demand = len(demand)
+    got = run(silent)
+    assert got[demand:].max() > last  # the pattern goes on
+    assert (got[demand + period + 2 :] == last).all()
+    _, state = crane.targets(silent[None, : demand + 2], None, settings(), None)
+    estimate = state.estimates[0]
+    assert (estimate.origin, estimate.until) == (demand, demand + 1 + period)
+    assert np.isnan(estimate.between(estimate.until, estimate.until + 2)).tolist() == [False, True]
+
+
+def test_weeks_are_looked_for_in_whole_weeks():
+    """Of seventeen days the last two weeks are asked for their period; of thirteen, thirteen days."""
+    demand = noisy(weekly(4))
+    for days, period in ((17, WEEK), (13, None)):
+        history = np.append(demand[: days * DAY], NAN)
+        made = crane._estimate(history, 0, len(history), settings())
+        assert (None if made is None else len(made.peak)) == period
+
+
+@pytest.mark.parametrize(
+    ("shape", "peak"),
+    [([1, 2, 3, 2, 1], True), ([1, 2, 3, 4, 5], False), ([5, 4, 3, 4, 5], False), ([5, 4, 3, 2, 1], False)],
+)
+def test_a_peak_rises_and_falls_and_is_positive(shape, peak):
+    """A slope, a trough and a peak below zero are no peaks of the autocorrelation."""
+    around = np.array([0.0, 0.0, *shape, 0.0], dtype=float)
+    assert crane._is_peak(around, 4, 2) is peak
+    assert not crane._is_peak(around - 4, 4, 2)
+    assert not crane._is_peak(around, len(around), 2)
 
 
 def test_what_lies_before_a_long_gap_is_forgotten():
@@ -151,6 +175,27 @@ def test_the_low_pass_keeps_what_is_slow_or_strong():
     got = crane._low_pass(slow + strong + weak, 2, 1.0, 300)
     assert got == pytest.approx(slow + strong)
     assert crane._low_pass(slow + strong + weak, 50, 0.05, 300) == pytest.approx(slow + strong + weak)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "kept"),
+    [
+        (np.linspace(1.2, 0.07, 70), [13, 70]),
+        (np.linspace(1.2, 0.07, 130), [23, 100]),
+        (np.linspace(0.5, 0.2, 10), [3, 10]),
+    ],
+)
+def test_the_two_filters_keep_few_or_many_frequencies(strengths, kept):
+    """Of fast waves one filter keeps those of a unit and at least three, the other up to a hundred."""
+    t = np.arange(2 * 1440)
+    frequencies = 200 + 5 * np.arange(len(strengths))  # a two-day wave of 48 has one hour
+    waves = 2 * strengths[:, None] * np.cos(2 * np.pi * frequencies[:, None] * t / len(t))
+    signal = 500 + waves.sum(axis=0)
+    found = []
+    for items, amplitude in crane.FILTERS:
+        spectrum = np.abs(np.fft.rfft(crane._low_pass(signal, items, amplitude, 60))) / len(t)
+        found.append(np.count_nonzero(spectrum[1:] > 0.01))
+    assert found == kept
 
 
 def test_a_prediction_is_never_negative():
@@ -326,8 +371,12 @@ def test_state_and_causality_over_days(seed, data):
 def test_a_live_decision_is_what_the_replay_asks_for(seed):
     """From LOOKBACK_S of history alone a live call decides as the replay of all of it does."""
     chance = np.random.default_rng(seed)
-    demand = broken(chance, 36) if chance.random() < 0.5 else noisy(weekly(6), seed % 1000)
-    demand = demand[None, : -int(chance.integers(1, 8 * DAY))]
+    demand = broken(chance, 36)
+    if chance.random() < 0.7:  # a weekly pattern that ends in a hole and noise: its estimate goes on for days
+        demand = noisy(weekly(6), seed % 1000)
+        demand[5 * WEEK : 5 * WEEK + 4] = NAN
+        demand[5 * WEEK + 4 :] = 1.0 + chance.random(WEEK - 4)
+    demand = demand[None, : -int(chance.integers(1, 7 * DAY))]
     chosen = settings(lead_steps=4)
     _, state = crane.targets(demand, None, chosen, None)
     replayed = crane.targets(np.full((1, 1), NAN), None, chosen, state)[0][:, 0]
