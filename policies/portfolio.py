@@ -1,0 +1,288 @@
+"""Replay portfolio: the cheapest scalers that would have met the violation target on a pool's own past.
+
+Demand does not depend on our capacity (to first order), so every scaler can be replayed exactly on the pool's
+own history. Each plan is an expert (a scaler) with one value of its knob. A ledger keeps what each plan cost
+and how often it violated; every hour, at 16 levels of violation, the three cheapest plans that kept to the
+level over the trailing window are averaged, and a stricter level never asks for less than a laxer one. A bank
+of the violations that were asked for and not used steers between the levels.
+
+The explanation comes free: the cheapest policy that would have met your target on your own last days, with
+the runners-up. A pool without seasonality is not hurt: there the reactive experts win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forecasts.features import Grid
+from forecasts.lead_peak import LeadPeak
+from policies import scalers
+from policies.ledger import Ledger
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+LEVELS = np.array([0, 0.03, 0.07, 0.1, 0.15, 0.25, 0.4, 0.6, 0.8, 1, 1.3, 1.7, 2.3, 3, 4.5, 7]) / 100
+LOG_LEVELS = np.log(np.maximum(LEVELS, 1e-4))
+AVERAGED = 3
+HALF_A_VIOLATION = 0.5
+BLOCK_HOURS = 3
+RECENT_HOURS = 48
+BANK_DAYS = 30
+STEER = (0.5, 2.0)
+STRICT = 0.005  # below it a window of 14 days holds too few violations to count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is asked: `violation` float64 [series], fractions; `window_days` the past that is judged; `recent`
+    the weight of the last two days' cost in the ranking; `steered` whether the bank moves the level.
+    """
+
+    violation: Floats
+    window_days: int = 14
+    recent: float = 0.0
+    steered: bool = True
+
+
+def terms(violation: float | Floats, series: int) -> Terms:
+    """14 days and the bank from half a percent on; below: 28 days, half the rank on the last two, no bank."""
+    asked = np.broadcast_to(np.asarray(violation, dtype=np.float64), (series,))
+    if asked.min(initial=1.0) >= STRICT:
+        return Terms(violation=asked)
+    return Terms(violation=asked, window_days=28, recent=0.5, steered=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expert:
+    """A scaler with the values of its knob to try, and its other settings."""
+
+    name: str
+    scaler: str
+    knobs: tuple[float, ...]
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _spaced(low: float, high: float, count: int) -> tuple[float, ...]:
+    return tuple(float(x) for x in np.geomspace(low, high, count))
+
+
+SPREADS = (*(float(x) for x in np.linspace(-0.6, 3.0, 37)), *_spaced(3.3, 30.0, 12))
+EXPERTS = (
+    Expert(name="hpa", scaler="hpa", knobs=_spaced(0.08, 1.3, 36)),
+    Expert(
+        name="hpa without stabilization",
+        scaler="hpa",
+        knobs=_spaced(0.08, 1.3, 36),
+        chosen={"stabilization_s": 0},
+    ),
+    Expert(name="target tracking", scaler="target_tracking", knobs=_spaced(0.08, 1.3, 24)),
+    Expert(name="maximum of 15 minutes", scaler="rolling_max", knobs=_spaced(0.7, 6.0, 30)),
+    Expert(
+        name="maximum of an hour",
+        scaler="rolling_max",
+        knobs=_spaced(0.5, 4.0, 30),
+        chosen={"window_s": 3600},
+    ),
+    Expert(
+        name="maximum of a day",
+        scaler="rolling_max",
+        knobs=_spaced(0.15, 2.0, 24),
+        chosen={"window_s": 86400},
+    ),
+    Expert(name="yesterday", scaler="seasonal_max", knobs=_spaced(0.5, 3.0, 24)),
+    Expert(name="last week", scaler="seasonal_max", knobs=_spaced(0.5, 3.0, 24), chosen={"season_s": 604800}),
+)
+PEAKS = (("lead peak", True), ("lead peak, plain scale", False))
+
+
+def plan_names() -> list[tuple[str, float]]:
+    """Expert and knob of every plan, in the order of the ledger's columns."""
+    names = [(expert.name, knob) for expert in EXPERTS for knob in expert.knobs]
+    return names + [(name, spread) for name, _ in PEAKS for spread in SPREADS]
+
+
+def choose(ledger: Ledger, asked: Terms) -> Ints:
+    """For each series and level the plans to average, int64 [series, levels, 3] (repeated if fewer).
+
+    Where no plan kept to a level: the one that violated least, the cheapest of those.
+    """
+    cost, bad, steps = ledger.totals()
+    steps = np.maximum(steps, 1.0)
+    rank = cost
+    if asked.recent:
+        newest = ledger.recent_cost(RECENT_HOURS // BLOCK_HOURS)
+        rank = (1 - asked.recent) * _relative(cost) + asked.recent * _relative(newest)
+    order = np.argsort(rank, axis=1, kind="stable")
+    rate = np.take_along_axis((bad + HALF_A_VIOLATION) / steps[:, None], order, axis=1)
+    least = np.lexsort((rank, bad), axis=1)[:, 0]
+    rows = np.arange(len(cost))
+    out = np.empty((len(cost), len(LEVELS), AVERAGED), dtype=np.int64)
+    for number, level in enumerate(LEVELS):
+        kept = rate <= np.maximum(level, HALF_A_VIOLATION / steps)[:, None] + 1e-12
+        found = np.cumsum(kept, axis=1)
+        there = found[:, -1:]
+        for place in range(AVERAGED):
+            at = (found >= np.minimum(place + 1, np.maximum(there, 1))).argmax(axis=1)
+            out[:, number, place] = np.where(there[:, 0] == 0, least, order[rows, at])
+    return out
+
+
+def _relative(cost: Floats) -> Floats:
+    """Each row over its mean."""
+    share: Floats = cost / np.maximum(cost.mean(axis=1, keepdims=True), 1e-12)
+    return share
+
+
+def by_level(plans: Ints, chosen: Ints) -> Floats:
+    """Mean of the chosen plans at each level, never less than at a laxer one.
+
+    Float64 [series, levels, steps]; `plans` int64 [series, plans, steps], `chosen` as from `choose`.
+    """
+    mean = plans[np.arange(len(plans))[:, None, None], chosen].mean(axis=2)
+    envelope: Floats = np.maximum.accumulate(mean[:, ::-1], axis=1)[:, ::-1]
+    return envelope
+
+
+def between(envelope: Floats, level: Floats) -> Floats:
+    """Capacity at a level [series] between its neighbours in log violation; envelope [series, levels]."""
+    low = np.clip(np.searchsorted(LEVELS, level, side="right") - 1, 0, len(LEVELS) - 2)
+    share = (np.log(np.maximum(level, 1e-4)) - LOG_LEVELS[low]) / (LOG_LEVELS[low + 1] - LOG_LEVELS[low])
+    rows = np.arange(len(envelope))
+    below, above = envelope[rows, low], envelope[rows, low + 1]
+    capacity: Floats = below + np.clip(share, 0.0, 1.0) * (above - below)
+    return capacity
+
+
+class Bank:
+    """The violations that were asked for and not used, and the level that follows from them."""
+
+    def __init__(self, asked: Terms, step_s: int) -> None:
+        """Nothing banked yet."""
+        self._asked = asked
+        self._steps = BANK_DAYS * 86400 / step_s
+        self.balance = np.zeros(len(asked.violation))
+
+    def level(self) -> Floats:
+        """The violation to aim at now, float64 [series]."""
+        asked = self._asked.violation
+        if not self._asked.steered:
+            return asked
+        return np.clip(asked + self.balance / self._steps, STEER[0] * asked, STEER[1] * asked)
+
+    def note(self, violated: NDArray[np.bool_], seen: NDArray[np.bool_]) -> None:
+        """One step: what was asked comes in, a violation goes out; a step not seen counts in neither."""
+        self.balance = self.balance + np.where(seen, self._asked.violation - violated, 0.0)
+
+
+class Portfolio:
+    """All plans of many series on one grid, their ledger, the hourly choice, the bank; fed step by step."""
+
+    def __init__(self, grid: Grid, asked: Terms, *, minimum: Ints, maximum: Ints | None = None) -> None:
+        """Nothing seen yet. `minimum` and `maximum` int64 [series]."""
+        series = len(asked.violation)
+        self.grid, self.asked, self.minimum, self.maximum = grid, asked, minimum, maximum
+        self.hour = max(1, 3600 // grid.step_s)
+        self.ledger = Ledger(
+            series,
+            len(plan_names()),
+            block_steps=BLOCK_HOURS * self.hour,
+            blocks=asked.window_days * 24 // BLOCK_HOURS,
+        )
+        self.bank = Bank(asked, grid.step_s)
+        self.chosen = np.zeros((series, len(LEVELS), AVERAGED), dtype=np.int64)
+        self.steps = 0
+        self._peak = LeadPeak(grid, series)
+        self._states: list[Any] = [None] * len(EXPERTS)
+        self._tail = np.zeros((series, len(plan_names()), 0), dtype=np.int64)  # the last targets of each plan
+        self._own = np.zeros((series, 0), dtype=np.int64)  # the last targets that were asked for
+
+    def advance(self, demand: Floats) -> Ints:
+        """Units at each of the next steps of demand float64 [series, steps], each before it is seen."""
+        day, parts, first = self.grid.day, [], 0
+        while first < demand.shape[1]:
+            length = min(demand.shape[1] - first, day - self.steps % day)
+            parts.append(self._segment(demand[:, first : first + length]))
+            first += length
+        return np.concatenate(parts, axis=1)
+
+    def _plans(self, demand: Floats) -> Ints:
+        """Every plan's targets, int64 [series, plans, steps]."""
+        series, steps = demand.shape
+        parts = []
+        for number, expert in enumerate(EXPERTS):
+            scaler, count = scalers.load(expert.scaler), len(expert.knobs)
+            settings = scaler.Settings(
+                step_s=self.grid.step_s,
+                lead_steps=self.grid.lead,
+                minimum=np.repeat(self.minimum, count),
+                maximum=None if self.maximum is None else np.repeat(self.maximum, count),
+                **{scaler.KNOB: np.tile(np.array(expert.knobs), series)},  # type: ignore[arg-type]
+                **expert.chosen,
+            )
+            rows = np.repeat(demand, count, axis=0)
+            targets, self._states[number] = scaler.targets(rows, None, settings, self._states[number])
+            parts.append(targets.reshape(series, count, steps))
+        issued = self._peak.advance(demand)
+        low = self.minimum[:, None]
+        high = np.full_like(low, scalers.MOST_UNITS) if self.maximum is None else self.maximum[:, None]
+        for _, tempered in PEAKS:
+            for spread in SPREADS:
+                peak = issued.quantile(np.array(spread), tempered=tempered)
+                parts.append(np.clip(np.ceil(peak - 1e-9), low, high).astype(np.int64)[:, None])
+        return np.concatenate(parts, axis=1)
+
+    def _segment(self, demand: Floats) -> Ints:
+        """Steps within one day."""
+        plans = self._plans(demand)
+        seen = np.isfinite(demand)
+        bad = (demand[:, None] > self._serving(plans)) & seen[:, None]
+        out = np.empty(demand.shape, dtype=np.int64)
+        first = 0
+        while first < demand.shape[1]:
+            into = self.steps % self.hour
+            if into == 0:
+                self.chosen = choose(self.ledger, self.asked)
+            part = slice(first, min(first + self.hour - into, demand.shape[1]))
+            out[:, part] = self._asked_for(by_level(plans[:, :, part], self.chosen), demand[:, part])
+            length = out[:, part].shape[1]
+            self.ledger.add(
+                (plans[:, :, part] * seen[:, None, part]).sum(axis=2).astype(np.float64),
+                bad[:, :, part].sum(axis=2).astype(np.float64),
+                seen[:, part].sum(axis=1).astype(np.float64),
+                length=length,
+            )
+            self.steps += length
+            first += length
+        return out
+
+    def _serving(self, plans: Ints) -> Ints:
+        """What of each plan serves: the least of its targets over the lead time."""
+        lead, new = self.grid.lead, plans.shape[2]
+        joined = np.concatenate([self._tail, plans], axis=2)
+        self._tail = joined[:, :, -lead:].copy()
+        reach = 1
+        while reach <= lead:
+            shift = min(reach, lead + 1 - reach)
+            joined[:, :, shift:] = np.minimum(joined[:, :, shift:], joined[:, :, :-shift].copy())
+            reach += shift
+        return joined[:, :, -new:]
+
+    def _asked_for(self, envelope: Floats, demand: Floats) -> Ints:
+        """Step by step at the level the bank allows, rounded up; the bank then sees what came of it."""
+        lead = self.grid.lead
+        out = np.empty(demand.shape, dtype=np.int64)
+        for step in range(demand.shape[1]):
+            size = np.ceil(between(envelope[:, :, step], self.bank.level()) - 1e-9)
+            out[:, step] = np.maximum(size, self.minimum)
+            self._own = np.concatenate([self._own[:, -lead:], out[:, step : step + 1]], axis=1)
+            seen = np.isfinite(demand[:, step])
+            self.bank.note((demand[:, step] > self._own.min(axis=1)) & seen, seen)
+        return out
