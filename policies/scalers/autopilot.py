@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 AHEAD = False
 KNOB = "margin"
-KNOBS = tuple(float(x) for x in np.geomspace(0.2, 8.0, 64))
+KNOBS = tuple(float(x) for x in (*np.geomspace(0.2, 8.0, 64), *np.geomspace(8.8, 100.0, 24)))
 LOOKBACK_S = 7 * 86400
 
 GROWTH = 1.05

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 AHEAD = False
 KNOB = "margin"
-KNOBS = tuple(float(x) for x in np.geomspace(0.4, 8.0, 64))
+KNOBS = tuple(float(x) for x in (*np.geomspace(0.4, 8.0, 64), *np.geomspace(8.8, 100.0, 24)))
 LOOKBACK_S = 86400
 
 HAIR = 1e-9  # units: what rounding may add to a line through whole numbers
