@@ -114,15 +114,13 @@ def test_an_estimate_is_made_once_a_day_and_counts_from_its_second_step():
 @pytest.mark.parametrize(("demand", "period"), [(wave(6 * DAY, DAY), DAY), (noisy(weekly(3), sd=0.2), WEEK)])
 def test_an_estimate_lasts_one_period(demand, period):
     """When demand falls silent a daily estimate goes on for a day and two steps, a weekly one for a week."""
-    silent = np.concatenate([demand, np.full(4 * WEEK, NAN)])
-    last = math.ceil(demand[-1])
-    demand = len(demand)
-    got = run(silent)
-    assert got[demand:].max() > last  # the pattern goes on
-    assert (got[demand + period + 2 :] == last).all()
-    _, state = crane.targets(silent[None, : demand + 2], None, settings(), None)
+    end, last = len(demand), math.ceil(demand[-1])
+    got = run(np.concatenate([demand, np.full(4 * WEEK, NAN)]))
+    assert got[end:].max() > last  # the pattern goes on
+    assert (got[end + period + 2 :] == last).all()
+    _, state = crane.targets(np.append(demand, [NAN, NAN])[None], None, settings(), None)
     estimate = state.estimates[0]
-    assert (estimate.origin, estimate.until) == (demand, demand + 1 + period)
+    assert (estimate.origin, estimate.until) == (end, end + 1 + period)
     assert np.isnan(estimate.between(estimate.until, estimate.until + 2)).tolist() == [False, True]
 
 
