@@ -60,7 +60,7 @@ class Case:
 
 
 seeds = st.integers(0, 2**32)
-HEAVY = {"crane", "holt_winters", "lead_peak", "portfolio"}  # they fit: for make test
+HEAVY = {"crane", "holt_winters", "lead_peak", "portfolio", "predictive"}  # they fit: for make test
 every_scaler = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in NAMES]
 )

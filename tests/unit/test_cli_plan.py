@@ -21,6 +21,8 @@ from autoscaler.providers.fake import FakeCloud
 from policies.plan import plan_from_json
 from tests.worlds import small
 
+pytestmark = pytest.mark.slow
+
 LATER = small.CONFIGURATION.replace("last-sample", '"2026-03-02T09:30:00Z"')
 FROZEN = small.CONFIGURATION + "freeze: [{scope: all, why: month end}]\n"
 

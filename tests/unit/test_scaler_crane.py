@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from policies import scalers
 from policies.scalers import crane
 
+pytestmark = pytest.mark.slow
+
 NAN = math.nan
 MIDNIGHT = datetime(2024, 3, 4, tzinfo=UTC)  # a Monday
 HALF_HOUR = 1800

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from policies import scalers
 from policies.scalers import predictive, target_tracking
 
+pytestmark = pytest.mark.slow
+
 NAN = math.nan
 MIDNIGHT = datetime(2024, 3, 4, tzinfo=UTC)  # a Monday
 DAY = 24
