@@ -3,7 +3,8 @@
 Cost at equal violation: for each series the portfolio runs online, the first half warms up, and each baseline
 gets the cheapest knob whose violation on the scored half is no larger (the static peak where none is). Ratios
 are geometric means, within a data set first; reached is the share of series within 1.5 times what was asked.
-Series of a year of VMs are thinned to every fifth. LOADLINE_DATA names the folder of traces.
+The VMs are thinned to every fifth; hourly series, whose step hides the lead time, are left out. LOADLINE_DATA
+names the folder of traces.
 """
 
 from __future__ import annotations
