@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from autoscaler.declared import DeclaredDemand, DeclaredPool
-from forecasts.types import Series
+from forecasts.types import BadInput, Series
 from policies import units
 from policies.model import Demand, Gap, Pool
+from policies.sizing import unit_capacity_at_p99
 
 
 def settle(pool: Pool, declared: DeclaredPool, history: Mapping[str, Series]) -> Pool | Gap:
@@ -66,6 +65,8 @@ def _unit_capacity(demand: DeclaredDemand, series: Series | None) -> float | Non
         return demand.unit_capacity
     if demand.units_at_p99 is None or series is None:
         return None
-    finite = series.y[np.isfinite(series.y)]
-    capacity = float(np.percentile(finite, 99)) / demand.units_at_p99 if finite.size else 0.0
+    try:
+        capacity = unit_capacity_at_p99(series.y, demand.units_at_p99)
+    except BadInput:
+        return None
     return capacity if units.SMALLEST_CAPACITY <= capacity <= units.LARGEST_CAPACITY else None

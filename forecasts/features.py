@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forecasts.types import DAY_S
+from forecasts.windows import trailing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,13 +95,7 @@ def trailing_mean(y: Floats, window: int) -> Floats:
 
 def running_max(y: Floats, window: int) -> Floats:
     """At t the largest of y[t-window+1..t], float64 [series, steps]."""
-    out = y.copy()
-    reach = 1
-    while reach < window:
-        shift = min(reach, window - reach)
-        out[:, shift:] = np.maximum(out[:, shift:], out[:, :-shift].copy())
-        reach += shift
-    return out
+    return trailing(y, window - 1, np.maximum)
 
 
 def lead_peak(y: Floats, lead: int) -> Floats:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from policies.outlook import Outlook, forecasts_digest, peaks_of, unseen, unsize
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
 from policies.policy import Policy, PoolPolicy
 from policies.sizing import confidence, with_zone_spare, without_zone_spare
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,7 +114,11 @@ def _propose_alike(
         rule.settings,
         violation=rule.violation,
     )
-    ahead = None if first.ahead is None else np.stack([_ahead(outlooks[pool.id]) for pool in pools])
+    ahead = (
+        None
+        if first.ahead is None
+        else np.stack([a for pool in pools if (a := outlooks[pool.id].ahead) is not None])
+    )
     running = np.array([float(max(_serving(pool, rule), 1)) for pool in pools])
     wanted = scalers.decide(scaler, demand, ahead, settings, scaler.begin(running, settings)).tolist()
     peaks = peaks_of(ahead, len(pools))
@@ -130,10 +131,6 @@ def _propose_alike(
 def _serving(pool: Pool, rule: PoolPolicy) -> int:
     """The pool's size without the spare for the loss of a zone: what its scaler compares with demand."""
     return without_zone_spare(pool.desired, len(pool.ready)) if rule.survive_zone_loss else pool.desired
-
-
-def _ahead(outlook: Outlook) -> NDArray[np.float64]:
-    return np.empty((0, 0)) if outlook.ahead is None else outlook.ahead
 
 
 def _proposal(

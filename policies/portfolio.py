@@ -20,6 +20,7 @@ import numpy as np
 
 from forecasts.features import Grid
 from forecasts.lead_peak import LeadPeak
+from forecasts.windows import trailing
 from policies import scalers
 from policies.ledger import Ledger
 
@@ -268,12 +269,7 @@ class Portfolio:
         lead, new = self.grid.lead, plans.shape[2]
         joined = np.concatenate([self._tail, plans], axis=2)
         self._tail = joined[:, :, -lead:].copy()
-        reach = 1
-        while reach <= lead:
-            shift = min(reach, lead + 1 - reach)
-            joined[:, :, shift:] = np.minimum(joined[:, :, shift:], joined[:, :, :-shift].copy())
-            reach += shift
-        return joined[:, :, -new:]
+        return trailing(joined, lead, np.minimum)[:, :, -new:]
 
     def _asked_for(self, envelope: Floats, demand: Floats) -> Ints:
         """Step by step at the level the bank allows, rounded up; the bank then sees what came of it."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecasts.windows import trailing
 from policies.policy import Step
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def obey(wanted: Ints, plant: Plant) -> Ints:
     if plant.bare:
         return wanted
     delay = -(-plant.scale_in_delay_s // plant.step_s)
-    goal = _trailing(wanted, delay, np.maximum) if delay else wanted
+    goal = trailing(wanted, delay, np.maximum) if delay else wanted
     quiet = -(-plant.cool_down_in_s // plant.step_s)
     out = np.empty_like(goal)
     current = goal[:, 0].copy()
@@ -105,21 +106,10 @@ def _limits(step: Step | None, size: Ints) -> Ints:
     return np.maximum(step.units, (step.share * size + 1e-9).astype(np.int64))
 
 
-def _trailing(values: Ints, steps: int, pick: np.ufunc) -> Ints:
-    """np.minimum or np.maximum over [t-steps, t], with what is there at the beginning."""
-    out = values.copy()
-    reach = 1
-    while reach <= steps:  # doubling: log2(steps) passes over the array
-        shift = min(reach, steps + 1 - reach)
-        out[:, shift:] = pick(out[:, shift:], out[:, :-shift].copy())
-        reach += shift
-    return out
-
-
 def ready(targets: Ints, plant: Plant) -> Ints:
     """Units that serve at each step, int64 [series, steps]."""
     if not plant.lead_jitter:
-        return _trailing(targets, plant.lead_steps, np.minimum)
+        return trailing(targets, plant.lead_steps, np.minimum)
     rng = np.random.default_rng(plant.seed)
     leads = plant.lead_s * rng.lognormal(0.0, plant.lead_jitter, size=targets.shape)
     steps = np.maximum(1, np.ceil(leads / plant.step_s)).astype(np.int64)
@@ -167,7 +157,7 @@ def waiting(demand: Floats, serving: Ints) -> Floats:
 def clairvoyant(demand: Floats, plant: Plant) -> Ints:
     """The fewest units that never violate, int64 [series, steps]: ceil(max(demand[t..t+L]))."""
     out = np.nan_to_num(demand, nan=0.0)[:, ::-1]
-    peak = _trailing(np.ceil(out).astype(np.int64), plant.lead_steps, np.maximum)[:, ::-1]
+    peak = trailing(np.ceil(out).astype(np.int64), plant.lead_steps, np.maximum)[:, ::-1]
     return np.maximum(peak, plant.minimum)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecasts.windows import trailing
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -42,13 +44,7 @@ def newest(known: Floats, steps: int, series: int) -> Floats:
 
 def trailing_max(values: Floats, window: int) -> Floats:
     """The largest of the last `window` steps, the present one included; NaN where none is there."""
-    out = values.copy()
-    reach = 1
-    while reach < window:  # doubling: log2(window) passes over the array
-        shift = min(reach, window - reach)
-        out[:, shift:] = np.fmax(out[:, shift:], out[:, :-shift].copy())
-        reach += shift
-    return out
+    return trailing(values, window - 1, np.fmax)
 
 
 def whole_units(
