@@ -25,6 +25,7 @@ from policies.policy import Policy
 if TYPE_CHECKING:
     from autoscaler.store.history import History
     from autoscaler.store.trail import SqlTrail
+    from forecasts.calendar import Calendar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class App:
     metrics: Sequence[Metrics]
     history: History
     trail: SqlTrail
+    calendar: Calendar | None = None
 
     def close(self) -> None:
         """Let go of the store's file."""
@@ -56,6 +58,11 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
 
     metrics = tuple(_metrics(source) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
+    calendar = None
+    if configuration.calendar is not None:
+        from autoscaler.holidays import calendar_of  # noqa: PLC0415 - only where there is a calendar
+
+        calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
     engine = connect(configuration.state)
     return App(
         configuration=configuration,
@@ -65,6 +72,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         metrics=metrics,
         history=History(engine),
         trail=SqlTrail(engine),
+        calendar=calendar,
     )
 
 
