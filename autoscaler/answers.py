@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from autoscaler.metrics.tables import chosen
 from autoscaler.ports import Samples
 from policies.model import Gap, Pool
 
@@ -22,8 +23,8 @@ def listed(provider: Pools) -> tuple[Sequence[Pool], Sequence[Gap]]:
 
 
 def sampled(source: Metrics, wanted: Sequence[str], since: datetime, now: datetime) -> Samples:
-    """What a source answers, if it is what the port promises."""
+    """What a source answers, if it is what the port promises; what nobody asked for is let go at once."""
     answer: object = source.samples(wanted, since, now)
     if not isinstance(answer, Samples) or not len(answer.unique_id) == len(answer.ds) == len(answer.y):
         raise TypeError("the source answered something that is no set of samples")
-    return answer
+    return chosen(answer, wanted, None, None, kind=answer.kind)
