@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 import numpy as np
-from rich.cells import cell_len
 
 from dashboards import wording
-from dashboards.ink import fit, sparkline, wrap
+from dashboards.columns import aligned, fitted
+from dashboards.ink import sparkline, wrap
 from dashboards.views import ReplayRow, of_baseline
 from forecasts.types import Forecast, Series
 from policies.model import Pool
@@ -18,7 +18,6 @@ from policies.plan import Action, Change, Held, Outcome, Plan, Status
 from policies.units import format_share
 
 _LABEL = 9
-_NARROWEST_NAME = 6
 # What a replay's table leaves out first where it has no room; pool, scaler and violation always stay.
 _DROPPED = ("actions/day", "unserved", "unit-hours", "x clairvoyant", "cost")
 _STATUS = {
@@ -63,29 +62,7 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa", width: int
         previous = row.pool
     if several:
         body += [[], *_means(rows, against, ["-"] if priced else [])]
-    return _fitted(head, body, max(40, width)) if width else _aligned(head, body)
-
-
-def _fitted(head: list[str], body: list[list[str]], width: int) -> str:
-    """The table without the columns that have no room, and a line that names them."""
-    gone: list[str] = []
-    for name in _DROPPED:
-        sizes = _sizes(head, body)
-        if sum(sizes) + 2 * (len(sizes) - 1) <= width:
-            break
-        if name in head:
-            at = head.index(name)
-            head, body = [*head[:at], *head[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in body]
-            gone.append(name)
-    sizes = _sizes(head, body)
-    over = sum(sizes) + 2 * (len(sizes) - 1) - width
-    for column in (1, 0):  # the scaler's name is shortened before the pool's
-        cut = min(max(0, over), max(0, sizes[column] - _NARROWEST_NAME))
-        sizes[column], over = sizes[column] - cut, over - cut
-    table = _aligned(head, body, sizes=sizes)
-    if not gone:
-        return table
-    return table + "\n" + "\n".join(wrap(f"No room for {', '.join(gone)}.", width)) + "\n"
+    return fitted(head, body, max(40, width), dropped=_DROPPED) if width else aligned(head, body)
 
 
 def _means(
@@ -116,29 +93,6 @@ def _geometric(ratios: Iterable[float | None]) -> float | None:
 
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _sizes(head: list[str], body: list[list[str]]) -> list[int]:
-    """Cells of each column."""
-    return [
-        max(cell_len(row[column]) for row in [head, *body] if len(row) > column)
-        for column in range(len(head))
-    ]
-
-
-def _aligned(
-    head: list[str], body: list[list[str]], *, left: int = 2, sizes: Sequence[int] | None = None
-) -> str:
-    """A table whose first `left` columns are aligned left (and cut to their `sizes`), the others right."""
-    sizes = _sizes(head, body) if sizes is None else sizes
-    lines = []
-    for row in [head, ["-" * size for size in sizes], *body]:
-        cells = [
-            fit(cell, size) if column < left else " " * (size - cell_len(cell)) + cell
-            for column, (cell, size) in enumerate(zip(row, sizes, strict=False))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines) + "\n"
 
 
 def explain_text(
@@ -201,7 +155,7 @@ def forecast_table(series: Sequence[Series], forecasts: Sequence[Forecast]) -> s
         )
     low, high = (f"{forecasts[0].levels[k]:g}" for k in (0, -1)) if forecasts else ("", "")
     head = ["series", "model", "past | median ahead", f"mean {low}", f"mean {high}", f"peak {high}"]
-    return _aligned(head, rows, left=3)
+    return aligned(head, rows, left=3)
 
 
 class _Story:

@@ -143,12 +143,34 @@ def test_the_replay_document_shows_the_keys_that_are_printed(tmp_path, monkeypat
     line = "replay --history m.csv --scaler static --tune hindsight --output json --targets-out t.csv"
     printed = json.loads(shell(line).out)
     text = (ROOT / "docs" / "replay.md").read_text()
-    (shown,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    shown, _several = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     document = json.loads(shown)
     assert list(document["series"][0]) == list(printed["series"][0])
     assert set(document) <= set(printed)
     assert all(f"`{key}`" in text for key in set(printed) - set(document))
     assert f"`{', '.join((tmp_path / 't.csv').read_text().splitlines()[0].split(','))}`" in text
+
+
+def shape(value):
+    """The keys of a JSON document, at every depth; of a list, those of its first entry."""
+    if isinstance(value, dict):
+        return {key: shape(entry) for key, entry in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def test_the_replay_document_shows_the_keys_of_several_scalers(tmp_path, monkeypatch, capsys):
+    """The JSON of several scalers in docs/replay.md has the keys that are printed, at every depth."""
+    monkeypatch.chdir(tmp_path)
+    nought = "".join(f"nought,2026-03-01T{hour:02}:00:00Z,0\n" for hour in range(24))
+    (tmp_path / "m.csv").write_text(small.history(days=2) + nought)
+    line = "replay --history m.csv --scaler hpa,seasonal_quantile --output json"
+    printed = json.loads(small.Shell(tmp_path, capsys)(line).out)
+    _single, shown = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "replay.md").read_text(), re.DOTALL)
+    document = json.loads(shown)
+    del document["scalers"][0]["series"]
+    for one in printed["scalers"]:
+        del one["series"]
+    assert shape(document) == shape(printed)
 
 
 def test_the_replay_document_names_every_option_of_the_plant(capsys):

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscaler.commands import flags, histories, showing
+from autoscaler import parallel
+from autoscaler.commands import flags, histories, scored, showing
 from autoscaler.errors import DataError, UsageError
 from policies import units
 
 if TYPE_CHECKING:
     from forecasts.limits import Kind
+    from forecasts.types import Series
+    from policies.comparison import Comparison
     from policies.trial import Rules, Trial, Warmup
 
-FORMAT_VERSION = 1
+ALL = "all"
+# Below so many steps to replay, over all scalers, starting processes takes longer than they save.
+WORTH_PROCESSES = 200_000
 
 
 def _warmup(text: str) -> Warmup:
@@ -45,7 +48,14 @@ def _positive(text: str) -> float:
 @flags.only_series
 @flags.timezone
 @flags.counter
-@click.option("--scaler", required=True, metavar="NAME", help="Which rule sets the capacity.")
+@click.option(
+    "--scaler",
+    "names",
+    required=True,
+    multiple=True,
+    metavar="NAME...",
+    help="Which rule sets the capacity. Several, or `all`, are compared at equal violation.",
+)
 @click.option(
     "--lead-time",
     "lead_s",
@@ -57,7 +67,13 @@ def _positive(text: str) -> float:
 @click.option(
     "--violation", type=flags.VIOLATION, help="Share of steps in which demand may exceed ready units."
 )
-@click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting of the scaler.")
+@click.option(
+    "--set",
+    "chosen",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the scaler; of several, NAME.KEY=VALUE.",
+)
 @click.option(
     "--tune",
     type=click.Choice(["hindsight"]),
@@ -84,22 +100,40 @@ def _positive(text: str) -> float:
     help="What the pool also does: scale-in-delay, step-out, step-in, cool-down-in, "
     "billing-minimum, lead-jitter, seed, backlog, minimum.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes for several scalers; 0: what is worth it.",
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--targets-out", metavar="FILE", help="Write every step's target there as CSV (.gz too).")
 def command(
     *, files: Sequence[str], wanted: Sequence[str], timezone: str | None, kind: Kind, **given: Any
 ) -> None:
-    rules = _rules(**given)
+    asked = _asked(**given)
     if given["targets_out"]:
         showing.writable(given["targets_out"], "--targets-out")
     series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind)
-    trials = _run(series, rules)
-    if given["targets_out"]:
-        _write_targets(Path(given["targets_out"]), trials)
-    if given["output"] == "json":
-        click.echo(json.dumps(_document(trials, rules), allow_nan=False))
+    several = len(asked.rules) > 1
+    if several:
+        trials, left_out = _compare(series, asked, given["jobs"])
     else:
-        click.echo(_table(trials))
+        trials, left_out = {name: _run(series, rules) for name, rules in asked.rules.items()}, {}
+    (first, rules), *_ = asked.rules.items()
+    if given["targets_out"]:
+        scored.write_targets(Path(given["targets_out"]), trials)
+    if given["output"] == "json":
+        twin = (
+            scored.comparison_document(asked, trials, left_out, lead_s=rules.lead_s)
+            if several
+            else scored.document(trials[first], rules)
+        )
+        click.echo(json.dumps(twin, allow_nan=False))
+    elif several:
+        click.echo(scored.comparison_table(asked, trials, each=bool(wanted)), nl=False)
+    else:
+        click.echo(scored.table(trials[first]))
 
 
 command.help = """Replay a scaler over a history, step by step, without looking ahead.
@@ -107,12 +141,15 @@ command.help = """Replay a scaler over a history, step by step, without looking 
     The pool starts a unit LEAD-TIME after it was asked for; booting units are paid; scaling in is immediate
     unless --plant says otherwise. Violation is the share of steps in which demand exceeded the units that
     served. The clairvoyant knew the future and never violates: nothing can be cheaper without violations.
+
+    With several scalers, or `--scaler all`, those without a budget of violations are tuned with hindsight to
+    the violation that the portfolio reached on the same series: cost at equal violation.
     """
 
 
-def _rules(
+def _asked(
     *,
-    scaler: str,
+    names: Sequence[str],
     lead_s: int,
     violation: float | None,
     chosen: Sequence[str],
@@ -122,31 +159,91 @@ def _rules(
     warmup: Warmup,
     options: Sequence[str],
     **_rest: object,
-) -> Rules:
-    from policies import scalers  # noqa: PLC0415 - numpy only when called
+) -> Comparison:
+    """What is to be replayed: one scaler as it is asked for, or several side by side."""
+    from policies import comparison  # noqa: PLC0415 - numpy only when called
     from policies.trial import Rules  # noqa: PLC0415
 
     if unit_capacity is not None and units_at_p99 is not None:
         raise UsageError("give --unit-capacity or --units-at-p99, not both")
-    settings = flags.pairs(chosen, "--set")
+    scalers = _named(names)
+    several = len(scalers) > 1
+    settings = _chosen(scalers, chosen)
+    if violation is None and (tune or several):
+        violation = 0.01
+    rules = {
+        name: Rules(
+            scaler=name,
+            lead_s=lead_s,
+            warmup=warmup,
+            unit_capacity=unit_capacity,
+            units_at_p99=40.0 if units_at_p99 is None else units_at_p99,
+            violation=violation,
+            chosen=settings[name],
+            tune=tune is not None,
+            plant=_plant(options),
+        )
+        for name in scalers
+    }
+    if several:
+        leader = None if tune else comparison.leader(scalers)
+        asked = comparison.Comparison(rules=rules, violation=violation or 0.01, leader=leader)
+        _refuse_tuned(asked)
+        return asked
+    if violation is not None and not tune and not comparison.budgeted(scalers[0]):
+        name = scalers[0]
+        flags.warn(f"{name} has no budget of violations: --violation is not used (--tune hindsight would)")
+    return comparison.Comparison(rules=rules, violation=violation or 0.0, leader=None)
+
+
+def _named(entries: Sequence[str]) -> tuple[str, ...]:
+    """The scalers of `--scaler A,B --scaler C`, each once; all of them for `all`."""
+    from policies import scalers  # noqa: PLC0415 - numpy only when called
+
+    names = [name.strip() for entry in entries for name in entry.split(",")]
     try:
-        module = scalers.load(scaler)
-        scalers.configure(module, scalers.PoolSettings(), settings)
+        for name in names:
+            if name != ALL:
+                scalers.load(name)
+    except ValueError as error:
+        raise UsageError(f"{error}; or {ALL}") from None
+    return scalers.names() if ALL in names else tuple(dict.fromkeys(names))
+
+
+def _chosen(names: Sequence[str], entries: Sequence[str]) -> dict[str, dict[str, object]]:
+    """The settings of each scaler; of several, each entry names the one that it is for."""
+    from policies import scalers  # noqa: PLC0415 - numpy only when called
+
+    out: dict[str, dict[str, object]] = {name: {} for name in names}
+    for key, value in flags.pairs(entries, "--set").items():
+        owner, dot, setting = key.rpartition(".")
+        if len(names) == 1 and not dot:
+            owner = names[0]
+        if owner not in out:
+            raise UsageError(
+                f"--set {key}: with several scalers write NAME.{setting}=VALUE, of {', '.join(names)}"
+                if len(names) > 1
+                else f"--set {key}: {owner} is not replayed; write {setting}=VALUE"
+            )
+        out[owner][setting] = value
+    try:
+        for name, settings in out.items():
+            scalers.configure(scalers.load(name), scalers.PoolSettings(), settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if violation is not None and not tune and not module.steer(violation):
-        flags.warn(f"{scaler} has no budget of violations: --violation is not used (--tune hindsight would)")
-    return Rules(
-        scaler=scaler,
-        lead_s=lead_s,
-        warmup=warmup,
-        unit_capacity=unit_capacity,
-        units_at_p99=40.0 if units_at_p99 is None else units_at_p99,
-        violation=0.01 if violation is None and tune else violation,
-        chosen=settings,
-        tune=tune is not None,
-        plant=_plant(options),
-    )
+    return out
+
+
+def _refuse_tuned(asked: Comparison) -> None:
+    """A knob that is looked for cannot be given."""
+    from policies import scalers  # noqa: PLC0415 - numpy only when called
+
+    for name in asked.tuned:
+        knob = scalers.load(name).KNOB
+        if knob in asked.rules[name].chosen:
+            raise UsageError(
+                f"--set {name}.{knob}: this knob is tuned here; to fix it replay --scaler {name} alone"
+            )
 
 
 def _plant(options: Sequence[str]) -> dict[str, object]:
@@ -191,7 +288,7 @@ def _truth(text: str) -> bool:
     return text == "true"
 
 
-def _run(series: Sequence[Any], rules: Rules) -> list[Trial]:
+def _run(series: Sequence[Series], rules: Rules) -> list[Trial]:
     from forecasts.types import BadInput  # noqa: PLC0415 - numpy only when called
     from policies import trial  # noqa: PLC0415
 
@@ -206,67 +303,55 @@ def _run(series: Sequence[Any], rules: Rules) -> list[Trial]:
     return trials
 
 
-def _document(trials: Sequence[Trial], rules: Rules) -> dict[str, object]:
-    """The JSON twin: for each series the figures of its scored part."""
-    document: dict[str, object] = {
-        "format_version": FORMAT_VERSION,
-        "scaler": rules.scaler,
-        "lead_time_s": rules.lead_s,
-        "series": [
-            {
-                "unique_id": trial.unique_id,
-                "steps": trial.score.steps,
-                "unit_capacity": trial.unit_capacity,
-                "cost": trial.score.cost,
-                "clairvoyant": trial.score.clairvoyant,
-                "violation": trial.score.violation,
-                "unserved": trial.score.unserved,
-                "actions_per_day": trial.score.actions_per_day,
-                "reversals_per_day": trial.score.reversals_per_day,
-            }
-            for trial in trials
-        ],
-    }
-    if rules.tune:
-        document["tuned"] = [
-            {"unique_id": trial.unique_id, "scaler": trial.scaler, "knob": trial.knob} for trial in trials
+def _compare(
+    series: Sequence[Series], asked: Comparison, jobs: int
+) -> tuple[dict[str, list[Trial]], dict[str, str]]:
+    """Each scaler on each series that can be replayed, and why each of the others cannot.
+
+    First those that run as asked, then those that are tuned to what the leader reached.
+    """
+    steps = sum(len(one.y) for one in series) * len(asked.rules)
+    processes = jobs or (parallel.cores() if steps >= WORTH_PROCESSES else 1)
+    with flags.progress(len(series) * len(asked.rules), "replaying") as done:
+        first = [(one, asked.rules[name]) for one in series for name in asked.as_asked]
+        answers = _answers(first, processes, done)
+        ours = {key: found for key, found in answers.items() if not isinstance(found, str)}
+        second = [
+            (one, asked.rival(name, ours.get((one.unique_id, asked.leader or ""))))
+            for one in series
+            for name in asked.tuned
+            if not asked.leader or (one.unique_id, asked.leader) in ours
         ]
-    return document
+        answers |= _answers(second, processes, lambda count: done(len(first) + count))
+    return _sorted(series, asked, answers)
 
 
-def _table(trials: Sequence[Trial]) -> str:
-    from dashboards.tables import replay_table  # noqa: PLC0415 - only for people
-    from dashboards.views import ReplayRow  # noqa: PLC0415
+def _answers(
+    work: Sequence[tuple[Series, Rules]], processes: int, done: Callable[[int], None]
+) -> dict[tuple[str, str], Trial | str]:
+    from policies import comparison  # noqa: PLC0415 - numpy only when called
 
-    return replay_table(
-        [
-            ReplayRow(
-                pool=trial.unique_id,
-                scaler=trial.scaler if trial.knob is None else f"{trial.scaler} ({trial.knob:.3g})",
-                cost_unit_hours=trial.score.cost,
-                clairvoyant_unit_hours=trial.score.clairvoyant,
-                violation=trial.score.violation,
-                unserved=trial.score.unserved,
-                actions_per_day=trial.score.actions_per_day,
-            )
-            for trial in trials
-        ],
-        width=showing.table_width(),
-    )
+    found = parallel.over(comparison.attempt, work, processes=processes, on_done=done)
+    return {(one.unique_id, rules.scaler): answer for (one, rules), answer in zip(work, found, strict=True)}
 
 
-def _write_targets(path: Path, trials: Sequence[Trial]) -> None:
-    """Every grid step from one lead time before the scored part on; stamps ISO 8601 with Z."""
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "wt", newline="") as file:
-            write = csv.writer(file, lineterminator="\n")
-            write.writerow(["unique_id", "ds", "target", "demand_units", "scored"])
-            for trial in trials:
-                first = max(0, trial.warmup_steps - trial.plant.lead_steps)
-                stamps = [f"{stamp}Z" for stamp in trial.grid.stamps()[first:].astype(str)]
-                demand = ["" if value != value else repr(value) for value in trial.demand[first:].tolist()]  # noqa: PLR0124 - NaN
-                scored = [int(step >= trial.warmup_steps) for step in range(first, len(trial.targets))]
-                rows = zip(stamps, trial.targets[first:].tolist(), demand, scored, strict=True)
-                write.writerows([trial.unique_id, *row] for row in rows)
-    except OSError as error:
-        raise UsageError(f"--targets-out {path}: {error.strerror}") from None
+def _sorted(
+    series: Sequence[Series], asked: Comparison, answers: Mapping[tuple[str, str], Trial | str]
+) -> tuple[dict[str, list[Trial]], dict[str, str]]:
+    """By scaler, for the series that all of them ran on; one that cannot be replayed is told and left out."""
+    trials: dict[str, list[Trial]] = {name: [] for name in asked.rules}
+    left_out: dict[str, str] = {}
+    for one in series:
+        mine = {name: answers.get((one.unique_id, name), "") for name in asked.rules}
+        why = next((found for found in mine.values() if isinstance(found, str) and found), "")
+        if why:
+            left_out[one.unique_id] = why
+            continue
+        for name, found in mine.items():
+            if not isinstance(found, str):
+                trials[name].append(found)
+    if len(left_out) == len(series):
+        raise DataError(next(iter(left_out.values()), "the history holds no series"))
+    for why in left_out.values():
+        flags.warn(f"left out: {why}")
+    return trials, left_out
