@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import engine, former
+from autoscaler import engine, former, recall
 from autoscaler.errors import LoadlineError
 from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
@@ -344,7 +344,7 @@ def look_ahead(
             forecasts[pool.id] = joined
         sound = all(demand.series not in unsound for demand in pool.demands)
         outlooks[pool.id] = _outlook(app, pool, seen, joined, forecast_sound=sound)
-    return forecasts, outlooks
+    return forecasts, recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
 
 
 def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:

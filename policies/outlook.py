@@ -19,6 +19,7 @@ from policies.sizing import LATE_STEPS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from policies.standing import Standing
 
 NO_METRIC = "no metric of this pool could be read"
 NOT_LIVE = "the newest demand was not seen"
@@ -32,6 +33,7 @@ class Outlook:
     `demand` ends at the plan's moment (NaN where nothing was seen). `ahead` float64 [horizon, level] are
     quantiles for the steps from then on, None without a forecast. `refusal` says in one line why the
     metrics are not sound, "" where they are. `model` and `notes` name the forecaster and what it replaced.
+    `standing`: what a scaler that learns wants, None where the planner is to ask the scaler itself.
     """
 
     pool_id: str
@@ -41,6 +43,7 @@ class Outlook:
     model: str = ""
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    standing: Standing | None = None
 
     @cached_property
     def live(self) -> float:

@@ -100,6 +100,7 @@ def command(
         click.echo(json.dumps(_document(trials, rules), allow_nan=False))
     else:
         click.echo(_table(trials))
+        _tell_followed(trials)
 
 
 command.help = """Replay a scaler over a history, step by step, without looking ahead.
@@ -227,6 +228,9 @@ def _document(trials: Sequence[Trial], rules: Rules) -> dict[str, object]:
             for trial in trials
         ],
     }
+    followed = [(trial.unique_id, trial.followed) for trial in trials if trial.followed is not None]
+    if followed:
+        document["chosen"] = [{"unique_id": name, **found.document()} for name, found in followed]
     if rules.tune:
         document["tuned"] = [
             {"unique_id": trial.unique_id, "scaler": trial.scaler, "knob": trial.knob} for trial in trials
@@ -253,6 +257,15 @@ def _table(trials: Sequence[Trial]) -> str:
         ],
         width=showing.table_width(),
     )
+
+
+def _tell_followed(trials: Sequence[Trial]) -> None:
+    """A line for each series that a portfolio was replayed on: what it followed, whether forecasts pay."""
+    from dashboards.tables import followed_text  # noqa: PLC0415 - only for people
+
+    lines = [(trial.unique_id, trial.followed.line) for trial in trials if trial.followed is not None]
+    if lines:
+        click.echo(followed_text(lines, width=showing.width()), nl=False)
 
 
 def _write_targets(path: Path, trials: Sequence[Trial]) -> None:
