@@ -24,6 +24,7 @@ from policies.policy import Policy
 
 if TYPE_CHECKING:
     from autoscaler.store.history import History
+    from autoscaler.store.memories import Memories
     from autoscaler.store.trail import SqlTrail
     from forecasts.calendar import Calendar
 
@@ -39,6 +40,7 @@ class App:
     metrics: Sequence[Metrics]
     history: History
     trail: SqlTrail
+    memories: Memories
     calendar: Calendar | None = None
 
     def close(self) -> None:
@@ -54,6 +56,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
     """
     from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel costs a second of CPU
     from autoscaler.store.history import History  # noqa: PLC0415 - as above
+    from autoscaler.store.memories import Memories  # noqa: PLC0415 - as above
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
 
     metrics = tuple(_metrics(source) for source in configuration.metrics)
@@ -72,6 +75,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         metrics=metrics,
         history=History(engine),
         trail=SqlTrail(engine),
+        memories=Memories(engine),
         calendar=calendar,
     )
 

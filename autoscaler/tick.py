@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import engine, foreseen, former
+from autoscaler import engine, foreseen, former, recall
 from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError
 from autoscaler.metrics.sources import gate_sources
@@ -341,7 +341,7 @@ def look_ahead(
         outlooks[pool.id] = foreseen.with_events(app, pool, outlook, now, seen.imitated)
         if joined is not None:
             forecasts[pool.id] = foreseen.raised(app, pool, joined, outlooks[pool.id])
-    return forecasts, outlooks
+    return forecasts, recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
 
 
 def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:

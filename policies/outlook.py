@@ -19,6 +19,7 @@ from policies.sizing import LATE_STEPS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from policies.standing import Standing
 
 NO_METRIC = "no metric of this pool could be read"
 NOT_LIVE = "the newest demand was not seen"
@@ -35,6 +36,7 @@ class Outlook:
 
     `to_learn` is the demand that a scaler may see, as long as `demand`, None where that is all of it.
     `multiplier` and `least` (units) are what declared events do to a scaler's wish; `events` tells of them.
+    `standing`: what a scaler that learns wants, None where the planner is to ask the scaler itself.
     """
 
     pool_id: str
@@ -48,6 +50,7 @@ class Outlook:
     multiplier: float = 1.0
     least: float = 0.0
     events: tuple[str, ...] = ()
+    standing: Standing | None = None
 
     @property
     def learnt(self) -> Series:

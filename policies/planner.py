@@ -76,7 +76,11 @@ def propose(snapshot: Snapshot, outlooks: Mapping[str, Outlook], policy: Policy)
     groups: dict[Any, list[Pool]] = {}
     proposals = []
     for pool in snapshot.pools:
-        if pool.id in outlooks:
+        known = outlooks[pool.id].standing if pool.id in outlooks else None
+        if known is not None:
+            size = _serving(pool, policy.of(pool.id)) if known.units is None else known.units
+            proposals.append(_proposal(pool, size, outlooks[pool.id], policy))
+        elif pool.id in outlooks:
             groups.setdefault(_likeness(pool, outlooks[pool.id], policy.of(pool.id)), []).append(pool)
         else:
             size = _serving(pool, policy.of(pool.id))
@@ -159,6 +163,7 @@ def _proposal(
         )
     facts.append(Fact(name="scaler", value=rule.scaler))
     facts += [Fact(name="event", value=event) for event in outlook.events]
+    facts += outlook.standing.because if outlook.standing else ()
     facts += [Fact(name="forecast", value=note) for note in outlook.notes]
     if wanted != need:
         facts.append(Fact(name="spare for the loss of a zone", value=wanted - need, unit="units"))
