@@ -87,26 +87,30 @@ def forecasts(seen: Floats, donors: Floats, at: int) -> dict[str, Floats]:
     }
 
 
+def errors(y: Floats, shown: int) -> dict[str, list[float]]:
+    """The relative error of each rival at moments of every series of [series, hours]."""
+    every = 37 if len(y) < 40 else 97
+    found: dict[str, list[float]] = {}
+    for row in range(len(y)):
+        donors = np.delete(y, row, axis=0)
+        for at in range(FIRST, y.shape[1] - DAY, every):
+            level = y[row, max(0, at - 2 * WEEK) : at].mean()
+            if level <= 1e-6 or y[row, at - shown : at].mean() <= 1e-6:
+                continue
+            for rival, ahead in forecasts(y[row, at - shown : at], donors, at).items():
+                error = float(np.abs(ahead - y[row, at : at + DAY]).mean() / level)
+                found.setdefault(rival, []).append(error)
+    return found
+
+
 def run() -> dict[str, float]:
     """For each data set and shown hours: mean absolute error over the naive's."""
     figures = {}
     for name in SETS:
         y = table(name)
-        every = 37 if len(y) < 40 else 97
         for shown in SHOWN_H:
-            errors: dict[str, list[float]] = {}
-            for row in range(len(y)):
-                donors = np.delete(y, row, axis=0)
-                for at in range(FIRST, y.shape[1] - DAY, every):
-                    level = y[row, max(0, at - 2 * WEEK) : at].mean()
-                    if level <= 1e-6 or y[row, at - shown : at].mean() <= 1e-6:
-                        continue
-                    for rival, found in forecasts(y[row, at - shown : at], donors, at).items():
-                        error = float(np.abs(found - y[row, at : at + DAY]).mean() / level)
-                        errors.setdefault(rival, []).append(error)
-            naive = np.mean(errors.pop("naive"))
-            for rival, found_errors in errors.items():
-                if rival == "own" and shown >= DAY:
-                    continue  # it is the naive
-                figures[f"{name}, {shown} h: {rival}"] = float(np.mean(found_errors) / naive)
+            found = {rival: float(np.mean(each)) for rival, each in errors(y, shown).items()}
+            for rival in ("own", "borrowed", "all"):
+                if rival != "own" or shown < DAY:  # from a day on, the own forecast is the naive
+                    figures[f"{name}, {shown} h: {rival}"] = found[rival] / found["naive"]
     return figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -102,6 +102,28 @@ def test_f84_the_portfolio_learns_nothing_of_a_masked_window():
     assert last["masked"][1][2].tolist() == [4 * 288 - 40]
     assert last["masked"][1][1].max() <= last["clean"][1][1].max()
     assert last["poisoned"][1][0].max() > 40 * last["masked"][1][0].max()
+
+
+def test_a_declared_holiday_is_forecast_as_a_sunday(tmp_path):
+    """A Monday that is declared has half the load, as Sundays had, and the plan says why."""
+    lines = []
+    for line in small.history().splitlines()[1:]:
+        name, stamp, y = line.split(",")
+        sunday = datetime.fromisoformat(stamp).weekday() == 6
+        lines.append(f"{name},{stamp},{float(y) * (0.5 if sunday else 1.0):.6g}")
+    (tmp_path / "m.csv").write_text("\n".join(["unique_id,ds,y", *lines, ""]))
+    values = {}
+    for name, more in (("plain", ""), ("holiday", f"calendar: {{holidays: [{small.END:%F}]}}\n")):
+        (tmp_path / "loadline.yaml").write_text(small.CONFIGURATION + more)
+        app = bootstrap.build(config.load(str(tmp_path / "loadline.yaml")), SetClock(small.END))
+        done = tick.turn(app)
+        values[name] = done.forecasts["web"].values[:, 0]
+        app.close()
+    ratio = values["holiday"] / values["plain"]
+    assert ratio[:16] == pytest.approx(np.full(16, 0.5), rel=0.1)
+    assert ratio[16:] == pytest.approx(np.ones_like(ratio[16:]), rel=0.01)
+    facts = [(fact.name, fact.value) for action in done.plan.actions for fact in action.because]
+    assert ("forecast", f"holiday {small.END:%F} as a Sunday") in facts
 
 
 def test_a_declared_event_is_in_the_plan_and_in_its_reasons(turn):
