@@ -343,7 +343,7 @@ def silenced(source: str) -> list[int]:
 
 @pytest.mark.parametrize("path", list(SOURCES))
 def test_only_the_edges_catch_everything(path):
-    """`except Exception` at the edge of the tick, a provider, a fit and one pool's learning, once each; no bare `pass`."""
+    """`except Exception` at the edge of the tick, of a provider, a fit and a pool, once each; no `pass`."""
     assert len(silenced(SOURCES[path].read_text())) <= (path in EDGES)
 
 

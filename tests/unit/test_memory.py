@@ -109,7 +109,7 @@ def test_what_cannot_be_kept_is_told(value):
 )
 def test_f60_a_description_that_does_not_fit_makes_nothing(shape):
     """Another module, a function, unknown names and fields, arrays that are not there: BadInput, no call."""
-    with pytest.raises(BadInput, match="recalled|no memory|other fields"):
+    with pytest.raises(BadInput, match=r"recalled|no memory|other fields"):
         memory.recall(memory.Memory(shape=shape, arrays=()))
 
 
