@@ -1,9 +1,10 @@
 """The portfolio live: CPU seconds of an hourly turn and of the daily refit on one core, and its memory.
 
-Pools of five-minute steps with a daily hump. `hour` is a turn with twelve new steps: what was learnt is recalled,
-taken on, asked for the size of the step under way, explained, and packed again; `refit` is the turn that begins a
-day. For 100, 1,000 and 10,000 pools, some at a time as `loadline plan` does it, so that the cost a pool and the
-memory of the process (megabytes, the largest so far) can be compared. `kilobytes` is what is kept of one pool.
+Pools of five-minute steps with a daily hump. `hour` is a turn with twelve new steps: what was learnt is
+recalled, taken on, asked for the size of the step under way, explained, and packed again; `refit` is the turn
+that begins a day. For 100, 1,000 and 10,000 pools, some at a time as `loadline plan` does it, so that the cost
+a pool and the memory of the process (megabytes, the largest so far) can be compared. `kilobytes` is what is
+kept of one pool.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def turn(demand: np.ndarray, until: int, kept: list[Kept | None]) -> list[Kept]:
 
 
 def run() -> dict[str, float]:
-    """What a chunk of pools costs, over and over until all are done; each chunk goes on from the same past."""
+    """What a chunk of pools costs, until all are done; each chunk goes on from the same past."""
     some = learning.at_once(tasks(pools(1, HOUR), HOUR, [None]))
     demand = pools(some, DAYS * DAY + 3 * HOUR)
     moments = [DAYS * DAY - HOUR, DAYS * DAY, DAYS * DAY + HOUR, DAYS * DAY + 2 * HOUR]

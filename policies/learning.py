@@ -16,8 +16,8 @@ from policies.portfolio import Portfolio
 from policies.standing import Kept, Rule, Standing, Step, Task
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Sequence
+    from datetime import datetime
 
     from policies.plan import Fact
 
@@ -35,7 +35,7 @@ def depends_on(
 ) -> str:
     """Names everything that what is learnt depends on but demand: another name, and it is learnt anew.
 
-    `demands`: series and unit capacity of each metric; `set_aside`: windows nobody learns from, begin and end.
+    `demands`: series and unit capacity of each metric; `set_aside`: windows nobody learns from, (begin, end).
     """
     made = portfolio.fingerprint() if rule.scaler == "portfolio" else ""
     metrics = [[name, repr(capacity)] for name, capacity in demands]
