@@ -14,6 +14,7 @@ from autoscaler import providers
 from autoscaler.clock import SetClock, SystemClock
 from autoscaler.config import Configuration, MetricsSource
 from autoscaler.errors import DataError, MetricsError
+from autoscaler.former import with_former_ids
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
@@ -92,7 +93,7 @@ def _clock(configuration: Configuration, metrics: Sequence[Metrics]) -> Clock:
         return SetClock(configuration.now)
     if configuration.now == "clock":
         return SystemClock()
-    end = last_sample_end(metrics, configuration.series(), SystemClock().now())
+    end = last_sample_end(metrics, with_former_ids(configuration), SystemClock().now())
     if end is None:
         raise DataError(
             f"{configuration.file}: `now: last-sample` found no sample of any pool's series "

@@ -78,6 +78,11 @@ class Configuration:
         """The ids of every series a pool needs, in order, each once."""
         return tuple(dict.fromkeys(d.series for pool in self.pools.values() for d in pool.demands))
 
+    def formerly(self) -> dict[str, tuple[str, ...]]:
+        """The former ids of each series that had any, newest first."""
+        demands = (demand for pool in self.pools.values() for demand in pool.demands)
+        return {demand.series: demand.formerly for demand in demands if demand.formerly}
+
 
 def find(explicit: str | None) -> str:
     """The file to load: the one named, else LOADLINE_CONFIG, else ./loadline.yaml; ConfigError if none is."""
@@ -168,7 +173,9 @@ def _pool(name: str, pool: settings.PoolSection, provider: FakeProvider) -> Decl
         minimum=pool.minimum,
         maximum=pool.maximum,
         desired=pool.minimum if pool.desired is None else pool.desired,
-        demands=tuple(DeclaredDemand(**dict(demand)) for demand in pool.demands),
+        demands=tuple(
+            DeclaredDemand(**{**dict(demand), "formerly": tuple(demand.formerly)}) for demand in pool.demands
+        ),
         offerings=tuple(Offering(**dict(offering)) for offering in pool.offerings),
         lead_time_s=provider.lead_time_s if pool.lead_time is None else pool.lead_time,
         drain_time_s=pool.drain_time,

@@ -14,12 +14,13 @@ class DeclaredDemand:
     """One metric that sizes a pool; exactly one of the two figures is set.
 
     `unit_capacity` is the demand one unit serves; `units_at_p99` says instead how many units the 99th
-    percentile of the metric's history fills.
+    percentile of the metric's history fills. `formerly` are the ids that the series had before, newest first.
     """
 
     series: str
     unit_capacity: float | None = None
     units_at_p99: float | None = None
+    formerly: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,10 @@ class DemandSection(_Section):
     units_at_p99: Capacity | None = Field(
         default=None, description="Instead: how many units the 99th percentile of the history fills."
     )
+    formerly: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="Ids that this series had before, newest first; their history comes before its own.",
+    )
 
 
 class OfferingSection(_Section):

@@ -75,6 +75,7 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
             yield from _knob_checks(("pools", name), pool, _mapping(raw, "defaults"))
     yield from _knob_checks(("defaults",), _mapping(raw, "defaults"), {})
     yield from _horizon_checks(raw)
+    yield from _former_checks(pools)
     for place, text in paths(raw):
         try:
             resolved(text, folder, environment)
@@ -114,6 +115,26 @@ def _pool_checks(place: Place, pool: dict[str, Any], providers: tuple[str, ...])
                     "not both" if given else "one of them is needed"
                 )
                 yield Problem((*place, "demands", index), f"give {word}")
+
+
+def _former_checks(pools: dict[str, Any]) -> Iterator[Problem]:
+    """A former id is no series of today, and belongs to one series."""
+    demands = [
+        (("pools", name, "demands", index), demand)
+        for name, pool in pools.items()
+        for index, demand in enumerate(_entries(pool, "demands") if isinstance(pool, dict) else ())
+        if isinstance(demand, dict)
+    ]
+    today = {str(demand.get("series")): place for place, demand in demands}
+    owner: dict[str, str] = {}
+    for place, demand in demands:
+        series = str(demand.get("series"))
+        for number, old in enumerate(_entries(demand, "formerly")):
+            spot = (*place, "formerly", number)
+            if old in today:
+                yield Problem(spot, f"{shown(old)} is a series of today; a former id is one no more in use")
+            elif owner.setdefault(str(old), series) != series:
+                yield Problem(spot, f"{shown(old)} is a former id of {owner[str(old)]} already; keep one")
 
 
 def _order_checks(place: Place, pool: dict[str, Any]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import engine
+from autoscaler import engine, former
 from autoscaler.errors import LoadlineError
 from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
@@ -162,12 +162,13 @@ def observe(app: App) -> Seen:
     """Read providers and metrics at once, each with a deadline; keep the samples; build the snapshot."""
     now = app.clock.now()
     wanted = app.configuration.series()
+    asked = former.with_former_ids(app.configuration)
     since = now - timedelta(seconds=HISTORY_S)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(_listed, provider) for name, provider in app.providers.items()
     }
     jobs |= {
-        f"metrics {number}": partial(_sampled, source, wanted, since, now)
+        f"metrics {number}": partial(_sampled, source, asked, since, now)
         for number, source in enumerate(app.metrics, 1)
     }
     answers, gaps = _ask(jobs)
@@ -175,16 +176,12 @@ def observe(app: App) -> Seen:
     pools, owners = _managed(app, answers, gaps)
     gated = _gated([answer for answer in answers.values() if isinstance(answer, Samples)], app, now)
     app.history.append_all(gated.series)
-    kept = {series.unique_id: series for series in app.history.read(wanted, since, now)}
-    refused = {name: notice.message for name, notice in gated.refused.items()}
-    for series in gated.series:
-        if np.isnan(
-            series.y[-1]
-        ):  # a sample that came but cannot be true is not the same as one that is late
-            refused.setdefault(series.unique_id, f"{series.unique_id}: its newest sample is not sound")
-    for name in wanted:
-        if name not in kept or name not in {series.unique_id for series in gated.series}:
-            refused.setdefault(name, f"{name}: no source of metrics has it now")
+    kept, refused = former.one_history(
+        app.configuration.formerly(),
+        {series.unique_id: series for series in app.history.read(asked, since, now)},
+        former.refusals(gated, asked),
+        wanted,
+    )
     settled = []
     for pool in pools:
         known = settle(pool, app.configuration.pools[pool.id], kept)

@@ -92,7 +92,8 @@ def one(job: tuple[str, Series, Case]) -> tuple[str, str, dict[str, float]] | No
     figures = {"violation": ours.score.violation, "clairvoyant": ours.score.cost / ours.score.clairvoyant}
     dearest = max(1, peak) * ours.score.steps * series.step_s / 3600
     for rival in (rival for rival in SIX if rival in scalers.names()):
-        figures[rival] = min(cost_at(rival, ours, ours.score.violation), dearest)
+        least = cost_at(rival, ours, ours.score.violation)
+        figures[rival] = dearest if least == float("inf") else least
     figures["cost"] = ours.score.cost
     return name, series.unique_id, figures
 

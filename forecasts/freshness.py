@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forecasts.limits import Code, Limits, Notice, about, spoken
-from forecasts.types import Series
+from forecasts.suspect import broken, stuck
+from forecasts.types import DAY_S, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,21 @@ def stale(series: Series, limits: Limits, notices: list[Notice]) -> Notice | Non
     if share < limits.completeness:
         message = f"{name}: {share:.0%} of the last {spoken(limits.window_s)} is there, less than "
         return about(Code.INCOMPLETE, name, f"{message}{limits.completeness:.0%}")
+    return _untrue(series, limits)
+
+
+def _untrue(series: Series, limits: Limits) -> Notice | None:
+    """Why the newest samples, all there, may still not be what the load is; None if they may."""
+    name, step_s = series.unique_id, series.step_s
+    run = broken(series.y, max(1, DAY_S // step_s))
+    if run:
+        message = f"{name}: zero for {spoken(run * step_s)}, at hours that hardly ever know zero: an outage?"
+        return about(Code.OUTAGE, name, message)
+    run = stuck(series.y, step_s, limits.window_s // step_s)
+    if run:
+        value = series.y[np.isfinite(series.y)][-1]
+        message = f"{name}: stuck at {value:g} for {spoken(run * step_s)}, longer than it ever stood still"
+        return about(Code.STUCK, name, message)
     return None
 
 

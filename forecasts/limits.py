@@ -33,6 +33,8 @@ class Code(StrEnum):
     GAP = "gap"
     STALE = "stale"
     INCOMPLETE = "incomplete"
+    STUCK = "stuck"
+    OUTAGE = "outage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,8 @@ class Limits:
     `now`. `kind`: a gauge is taken as it is, a counter as its rate per second; `lower` and `upper` bound
     the one or the other. A series is refused
     when its last sample is more than `periods` steps old, or when of its last `window_s` less than
-    `completeness` is there or a gap is longer than `longest_gap_s`.
+    `completeness` is there or a gap is longer than `longest_gap_s`, and when it is stuck or ends in the zeros
+    of an outage (`forecasts/suspect.py`).
     """
 
     now: datetime | None = None

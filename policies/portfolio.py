@@ -36,6 +36,7 @@ AVERAGED = 3
 HALF_A_VIOLATION = 0.5
 BLOCK_HOURS = 3
 RECENT_HOURS = 48
+RECENT_SHARE = 0.5  # of the rank
 BANK_DAYS = 30
 STEER = (0.5, 2.0)
 STRICT = 0.005  # below it a window of 14 days holds too few violations to count
@@ -54,11 +55,14 @@ class Terms:
 
 
 def terms(violation: float | Floats, series: int) -> Terms:
-    """14 days and the bank from half a percent on; below: 28 days, half the rank on the last two, no bank."""
+    """14 days and the bank from half a percent on; below: 28 days and no bank.
+
+    Half the rank is on the last two days: after a change of level what was cheap before no longer is.
+    """
     asked = np.broadcast_to(np.asarray(violation, dtype=np.float64), (series,))
     if asked.min(initial=1.0) >= STRICT:
-        return Terms(violation=asked)
-    return Terms(violation=asked, window_days=28, recent=0.5, steered=False)
+        return Terms(violation=asked, recent=RECENT_SHARE)
+    return Terms(violation=asked, window_days=28, recent=RECENT_SHARE, steered=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,6 +136,12 @@ CASES = {
         9,
         "is it a monthly price?",
     ),
+    "former id in use": (HEAD.replace("20}", "20, formerly: [a]}"), 8, "'a' is a series of today"),
+    "former id of two": (
+        HEAD.replace("20}", "20, formerly: [z]}, {series: b, unit_capacity: 2, formerly: [z]}"),
+        8,
+        "'z' is a former id of a already",
+    ),
     "alias": ("a: &x [1]\npools: *x\n", 1, "anchors and aliases are refused"),
     "merge key": ("pools: {web: {<<: {minimum: 1}}}\n", 1, "pools.web.<<: unknown key"),
     "python tag": ("state: !!python/object/apply:os.system [ls]\n", 1, "the tag"),
