@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from dashboards import wording
 from dashboards.ink import fit, sparkline, wrap
-from dashboards.views import ReplayRow, of_baseline
+from dashboards.views import BacktestRow, ReplayRow, of_baseline
 from forecasts.types import Forecast, Series
 from policies.model import Pool
 from policies.plan import Action, Change, Held, Outcome, Plan, Status
@@ -19,8 +19,9 @@ from policies.units import format_share
 
 _LABEL = 9
 _NARROWEST_NAME = 6
-# What a replay's table leaves out first where it has no room; pool, scaler and violation always stay.
-_DROPPED = ("actions/day", "unserved", "unit-hours", "x clairvoyant", "cost")
+# What a table leaves out first where it has no room; pool, scaler and violation always stay, as do series,
+# model, error and coverage.
+_DROPPED = ("actions/day", "unserved", "unit-hours", "x clairvoyant", "cost", "WQL", "s/fit", "folds", "MASE")
 _STATUS = {
     Status.APPLIED: "applied",
     Status.REHEARSED: "rehearsed, nothing was changed",
@@ -64,6 +65,46 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa", width: int
     if several:
         body += [[], *_means(rows, against, ["-"] if priced else [])]
     return _fitted(head, body, max(40, width)) if width else _aligned(head, body)
+
+
+def backtest_table(rows: Sequence[BacktestRow], *, band: float, width: int = 0) -> str:
+    """Models side by side on each series, then over all: geometric means of ratios, means of shares.
+
+    `band` is the share of steps that the band should cover; `width` as in `replay_table`. Empty without rows.
+    """
+    if not rows:
+        return ""
+    head = ["series", "model", "MAE", "hour 1", "MASE", "WQL", f"in {format_share(band)}", "folds", "s/fit"]
+    body: list[list[str]] = []
+    previous = None
+    for row in rows:
+        name = "" if row.series == previous else wording.name(row.series)
+        body.append([name, wording.name(row.model), *_scored([row])])
+        previous = row.series
+    count = len({row.series for row in rows})
+    if count > 1:
+        body.append([])
+        for model in dict.fromkeys(row.model for row in rows):
+            name = "" if body[-1] else f"all {count} series"
+            body.append([name, wording.name(model), *_scored([row for row in rows if row.model == model])])
+    return _fitted(head, body, max(40, width)) if width else _aligned(head, body)
+
+
+def _scored(rows: Sequence[BacktestRow]) -> list[str]:
+    """The figures of a model over series, where they are known."""
+
+    def known(values: Iterable[float]) -> list[float]:
+        return [value for value in values if math.isfinite(value)]
+
+    ratios = [
+        known(values) for values in zip(*((r.mae_ratio, r.first_hour, r.mase) for r in rows), strict=True)
+    ]
+    cells = [_ratio(_geometric(values)) for values in ratios]
+    losses, inside = known(row.wql for row in rows), known(row.coverage for row in rows)
+    cells.append(f"{fmean(losses):.3f}" if losses else "-")
+    cells.append(format_share(fmean(inside)) if inside else "-")
+    cells.append(f"{sum(row.spoke for row in rows)}/{sum(row.folds for row in rows)}")
+    return [*cells, f"{fmean(row.seconds for row in rows):.2f}"]
 
 
 def _fitted(head: list[str], body: list[list[str]], width: int) -> str:
