@@ -1,9 +1,9 @@
 """Forecasts of 48 h on real traces, by the hour, beside yesterday's pattern: error, first hour, coverage.
 
-Every series of LOADLINE_DATA with ten and a half days or more is aggregated to hours; each model forecasts from
-four moments of its past, none of which sees what comes. Ratios are geometric means, within a data set first;
-coverage of the 95 % band is the mean over data sets. The VMs are thinned to every fifth. `with a forecast` is the
-share of all folds in which the model itself spoke, before any fallback.
+Every series of LOADLINE_DATA with ten and a half days or more is aggregated to hours; each model forecasts
+from four moments of its past, none of which sees what comes. Ratios are geometric means, within a data set
+first; coverage of the 95 % band is the mean over data sets. The VMs are thinned to every fifth. `with a
+forecast` is the share of all folds in which the model itself spoke, before any fallback.
 """
 
 from __future__ import annotations
