@@ -73,6 +73,12 @@ class Ledger:
         return whole + self._open_cost
 
     @property
+    def unseen(self) -> NDArray[np.bool_]:
+        """Which series have had no step that was there, bool [series]."""
+        none: NDArray[np.bool_] = self.steps + self._open_steps == 0
+        return none
+
+    @property
     def megabytes(self) -> float:
         """What the blocks take."""
         return (self._costs.nbytes + self._bads.nbytes + self._counts.nbytes) / 1e6

@@ -12,6 +12,7 @@ the runners-up. A pool without seasonality is not hurt: there the reactive exper
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from forecasts.lead_peak import LeadPeak
 from forecasts.windows import trailing
 from policies import scalers, windows
 from policies.ledger import Ledger
+from policies.priced import FORGET, Priced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +93,6 @@ EXPERTS = (
         knobs=_spaced(0.08, 1.3, 36),
         chosen={"stabilization_s": 0},
     ),
-    Expert(name="target tracking", scaler="target_tracking", knobs=_spaced(0.08, 1.3, 24)),
     Expert(name="maximum of 15 minutes", scaler="rolling_max", knobs=_spaced(0.7, 6.0, 30)),
     Expert(
         name="maximum of an hour",
@@ -105,6 +106,13 @@ EXPERTS = (
         knobs=_spaced(0.15, 2.0, 24),
         chosen={"window_s": 86400},
     ),
+    Expert(
+        name="maximum of a week",
+        scaler="rolling_max",
+        knobs=_spaced(0.15, 1.6, 24),
+        chosen={"window_s": 604800},
+    ),
+    Expert(name="Holt-Winters", scaler="holt_winters", knobs=_spaced(0.5, 4.0, 30), forecasts=True),
     Expert(name="yesterday", scaler="seasonal_max", knobs=_spaced(0.5, 3.0, 24), forecasts=True),
     Expert(
         name="last week",
@@ -114,18 +122,23 @@ EXPERTS = (
         chosen={"season_s": 604800},
     ),
 )
-PEAKS = (("lead peak", True), ("lead peak, plain scale", False))  # they forecast
+PEAKS = (("lead peak", True), ("lead peak, plain scale", False))  # they forecast, and so does the next
+PRICED = "lead peak, priced"
+PRICES = _spaced(0.3, 3000.0, 40)  # see policies/priced.py
+FIRST = ("hpa", 0.7)  # what a pool of which nothing is known begins with: the nearest knob of that expert
 
 
 def plan_names() -> list[tuple[str, float]]:
     """Expert and knob of every plan, in the order of the ledger's columns."""
     names = [(expert.name, knob) for expert in EXPERTS for knob in expert.knobs]
-    return names + [(name, spread) for name, _ in PEAKS for spread in SPREADS]
+    names += [(name, spread) for name, _ in PEAKS for spread in SPREADS]
+    return names + [(PRICED, price) for price in PRICES]
 
 
 def plan_forecasts() -> NDArray[np.bool_]:
     """Which plans look ahead, bool [plans], in the order of `plan_names`."""
     told = {expert.name: expert.forecasts for expert in EXPERTS} | {name: True for name, _ in PEAKS}
+    told[PRICED] = True
     return np.array([told[name] for name, _ in plan_names()])
 
 
@@ -137,8 +150,8 @@ def plan_experts() -> tuple[tuple[str, ...], Ints]:
 
 def fingerprint() -> str:
     """Names what a portfolio is made of: another one makes no use of what this one learnt."""
-    made = (EXPERTS, PEAKS, SPREADS, LEVELS.tolist(), AVERAGED, BLOCK_HOURS, RECENT_HOURS, RECENT_SHARE)
-    return repr((made, BANK_DAYS, STEER, STRICT))
+    made = (EXPERTS, PEAKS, SPREADS, PRICES, FORGET, LEVELS.tolist(), AVERAGED)
+    return repr((made, BLOCK_HOURS, RECENT_HOURS, RECENT_SHARE, BANK_DAYS, STEER, STRICT, FIRST))
 
 
 def keeps(rate: Floats, steps: Floats, level: float | Floats) -> NDArray[np.bool_]:
@@ -150,7 +163,8 @@ def keeps(rate: Floats, steps: Floats, level: float | Floats) -> NDArray[np.bool
 def choose(ledger: Ledger, asked: Terms) -> Ints:
     """For each series and level the plans to average, int64 [series, levels, 3] (repeated if fewer).
 
-    Where no plan kept to a level: the one that violated least, the cheapest of those.
+    Where no plan kept to a level: the one that violated least, the cheapest of those. Before anything was
+    seen: FIRST.
     """
     cost, bad, steps = ledger.totals()
     steps = np.maximum(steps, 1.0)
@@ -170,7 +184,17 @@ def choose(ledger: Ledger, asked: Terms) -> Ints:
         for place in range(AVERAGED):
             at = (found >= np.minimum(place + 1, np.maximum(there, 1))).argmax(axis=1)
             out[:, number, place] = np.where(there[:, 0] == 0, least, order[rows, at])
+    out[ledger.unseen] = _first()
     return out
+
+
+def _first() -> int:
+    """The plan that a pool begins with."""
+    expert, wanted = FIRST
+    mine = [
+        (abs(math.log(knob / wanted)), at) for at, (name, knob) in enumerate(plan_names()) if name == expert
+    ]
+    return min(mine)[1]
 
 
 def _relative(cost: Floats) -> Floats:
@@ -230,7 +254,12 @@ def _sharing(scaler: scalers.Scaler, settings: Any, series: int, knobs: int) -> 
     """A first state that keeps one window of demand for all knobs of a series; None where it keeps none."""
     floor = np.broadcast_to(settings.floor, (series * knobs,))
     begun = scaler.begin(floor, settings)
-    return windows.shared(begun, knobs) if isinstance(begun, windows.Recent) else None
+    return begun.shared(knobs) if isinstance(begun, windows.Recent) else None
+
+
+def _whole(units: Floats, low: Ints, high: Ints) -> Ints:
+    """Units [series, plans, steps] rounded up, a hair below, within bounds [series, 1]."""
+    return np.clip(np.ceil(units - 1e-9), low[:, None], high[:, None]).astype(np.int64)
 
 
 class Portfolio:
@@ -250,8 +279,9 @@ class Portfolio:
         self.bank = Bank(asked, grid.step_s)
         self.chosen = np.zeros((series, len(LEVELS), AVERAGED), dtype=np.int64)
         self.steps = 0
-        self.tally = np.zeros((series, len(EXPERTS) + len(PEAKS)))  # hours that each expert was averaged
+        self.tally = np.zeros((series, len(plan_experts()[0])))  # hours that each expert was averaged
         self._peak = LeadPeak(grid, series)
+        self._priced = Priced(series, np.array(SPREADS), grid.lead)
         self._states: list[Any] = [None] * len(EXPERTS)
         self._tail = np.zeros((series, len(plan_names()), 0), dtype=np.int64)  # the last targets of each plan
         self._own = np.zeros((series, 0), dtype=np.int64)  # the last targets that were asked for
@@ -287,9 +317,13 @@ class Portfolio:
         low = self.minimum[:, None]
         high = np.full_like(low, scalers.MOST_UNITS) if self.maximum is None else self.maximum[:, None]
         for _, tempered in PEAKS:
-            for spread in SPREADS:
-                peak = issued.quantile(np.array(spread), tempered=tempered)
-                parts.append(np.clip(np.ceil(peak - 1e-9), low, high).astype(np.int64)[:, None])
+            peaks = [issued.quantile(np.array(spread), tempered=tempered) for spread in SPREADS]
+            units = np.stack(peaks, axis=1)
+            parts.append(_whole(units, low, high))
+            if tempered:
+                begins = self.steps % self.grid.day == 0
+                priced = self._priced.advance(units, demand, np.array(PRICES), new_day=begins)
+        parts.append(_whole(priced, low, high))
         return np.concatenate(parts, axis=1)
 
     def _segment(self, demand: Floats) -> Ints:

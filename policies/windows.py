@@ -2,13 +2,14 @@
 
 Arrays are float64 [series, steps] in units of demand, NaN where absent. Where a tuning repeats one series
 for many knobs (numpy.broadcast_to), its windows are computed once: rows that share their memory stay one row
-until the margins of the series are applied. Where several series have many knobs each, `shared` says so.
+until the margins of the series are applied. Where several series have many knobs each, `Recent.shared`
+says so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -36,10 +37,9 @@ class Recent:
     current: Floats
     alike: int = 1
 
-
-def shared(state: Recent, alike: int) -> Recent:
-    """The same state, that knows each `alike` rows of demand to be the same."""
-    return replace(state, recent=state.recent[::alike], alike=alike)
+    def shared(self, alike: int) -> Self:
+        """The same state, that knows each `alike` rows of demand to be the same."""
+        return replace(self, recent=self.recent[::alike], alike=alike)
 
 
 def nothing(series: int, steps: int) -> Floats:

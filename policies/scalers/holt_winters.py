@@ -26,7 +26,7 @@ value not above zero) gives no forecast, as there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -89,15 +89,17 @@ class Settings(PoolSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class State:
-    """`recent` float64 [series, longest]: the newest demand; `needs` float64 [series, held]: what was asked
-    for; `current` float64 [series]: the size; `seen` steps passed.
+class State(windows.Recent):
+    """The newest demand and the size, see windows.Recent; `needs` float64 [series / alike, held]: what was
+    asked for; `seen` steps passed.
     """
 
-    recent: Floats
     needs: Floats
-    current: Floats
     seen: int
+
+    def shared(self, alike: int) -> Self:
+        """The same state, that knows each `alike` rows of demand to be the same."""
+        return replace(self, recent=self.recent[::alike], needs=self.needs[::alike], alike=alike)
 
 
 def steer(violation: float) -> dict[str, float]:
@@ -129,7 +131,7 @@ def targets(
     series, steps = demand.shape
     state = state or begin(np.broadcast_to(settings.floor, (series,)), settings)
     now = settings.longest  # the column of the first step
-    known = windows.joined(state.recent, demand)
+    known = windows.joined(state.recent, demand, state.alike)
     last = known[:, now - 1 : now - 1 + steps]
     forecast = np.empty_like(last)
     rows = max(1, AT_ONCE // (settings.longest * (2 + steps // settings.season)))
@@ -142,9 +144,10 @@ def targets(
     out = windows.whole_units(
         np.where(np.isnan(last), np.nan, steady), settings.margin, state.current, settings
     )
-    return out, State(
-        recent=windows.newest(known, now, series),
-        needs=windows.newest(needs, settings.held, series),
+    return out, replace(
+        state,
+        recent=windows.newest(known, now, series // state.alike),
+        needs=windows.newest(needs, settings.held, series // state.alike),
         current=out[:, -1].astype(np.float64),
         seen=state.seen + steps,
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AHEAD = False
 KNOB = "margin"
 KNOBS = tuple(float(x) for x in (*np.geomspace(0.4, 8.0, 64), *np.geomspace(8.8, 100.0, 24)))
-LOOKBACK_S = 86400
+LOOKBACK_S = 604800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Settings(PoolSettings):
     """
 
     margin: float = ranged(1.2, 0.01, 100.0)
-    window_s: int = ranged(900, 1, 86400)
+    window_s: int = ranged(900, 1, 604800)
 
     @property
     def window(self) -> int:

@@ -11,7 +11,7 @@ from dashboards import wording
 from forecasts.features import Grid
 from policies import choice, scalers
 from policies.choice import Candidate, Choice
-from policies.portfolio import EXPERTS, LEVELS, PEAKS, Portfolio, plan_experts, plan_names, terms
+from policies.portfolio import EXPERTS, LEVELS, PEAKS, PRICED, Portfolio, plan_experts, plan_names, terms
 
 # Of every scaler whether it looks ahead: who adds an expert says it here and with the expert.
 AHEAD = {
@@ -65,7 +65,7 @@ def test_every_expert_says_whether_it_looks_ahead():
     assert {expert.name: expert.forecasts for expert in EXPERTS} == {
         expert.name: AHEAD[expert.scaler] for expert in EXPERTS
     }
-    assert plan_experts()[0] == (*(expert.name for expert in EXPERTS), *(name for name, _ in PEAKS))
+    assert plan_experts()[0] == (*(expert.name for expert in EXPERTS), *(name for name, _ in PEAKS), PRICED)
 
 
 def test_the_choice_is_told_as_a_plain_loop_finds_it():
@@ -73,6 +73,7 @@ def test_the_choice_is_told_as_a_plain_loop_finds_it():
     portfolio = learnt()
     cost, bad, seen = portfolio.ledger.totals()
     kinds = {expert.name: expert.forecasts for expert in EXPERTS} | {name: True for name, _ in PEAKS}
+    kinds[PRICED] = True
     names = plan_names()
     for row, got in enumerate(choice.choices(portfolio)):
         near = min(LEVELS, key=lambda level: abs(np.log(max(level, 1e-4)) - np.log(got.level)))
