@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecasts import windows
 from forecasts.types import DAY_S
 from forecasts.windows import trailing
 
@@ -137,42 +138,71 @@ def features(y: Floats, grid: Grid, first: int, *, floor: Floats | None = None) 
     matters. `floor` [series] is the least the level may be (a thousandth of the first day's mean).
     """
     day, minutes = grid.day, grid.minutes
-    previous = earlier(y, 1, y[:, :1].repeat(y.shape[1], axis=1))
-    means = {span: trailing_mean(y, minutes(span)) for span in MEANS_MIN}
-    columns = [earlier(y, back, previous) for back in (1, 2, 3)]
+    tail = y[:, max(0, first - minutes(180) - 3) :]
+    count = y.shape[1] - first
+
+    def newest(values: Floats) -> Floats:
+        return values[:, values.shape[1] - count :]
+
+    previous = earlier(tail, 1, tail[:, :1].repeat(tail.shape[1], axis=1))
+    means = {span: newest(trailing_mean(tail, minutes(span))) for span in MEANS_MIN}
+    columns = [newest(earlier(tail, back, previous)) for back in (1, 2, 3)]
     columns += [means[span] for span in MEANS_MIN]
-    columns += [running_max(previous, minutes(span)) for span in MAXIMA_MIN] + [running_max(previous, day)]
-    half = minutes(10)
-    ahead = lead_peak(y, grid.lead)
-    wide = lead_peak(y, grid.lead + minutes(30))
-    # The mean of +-10 minutes around t is the trailing mean as it will be 10 minutes later.
-    padded = np.concatenate([y, y[:, -1:].repeat(half + 1, axis=1)], axis=1)
-    around = trailing_mean(padded, 2 * half + 1)[:, half + 1 :][:, : y.shape[1]]
+    columns += [newest(running_max(previous, minutes(span))) for span in MAXIMA_MIN]
+    since = y[:, max(0, first - day - 1) :]
+    since = np.concatenate([since[:, :1], since[:, :-1]], axis=1)
+    columns += [windows.newest(since, day - 1, count, np.maximum)]
     for lag in LAGS_DAYS:
-        # A lag that reaches into the present (steps of hours, leads of days) would see the future.
-        known = lag * day > grid.lead + minutes(30) + half
-        for then in (ahead, means[15], means[60], wide, around):
-            columns.append(earlier(then, lag * day, means[15]) if known else means[15])
-    level = trailing_mean(y, LEVEL_DAYS * day)
+        columns += _then(y, grid, first, lag * day, means[15])
+    level = newest(trailing_mean(y[:, max(0, first - LEVEL_DAYS * day) :], LEVEL_DAYS * day))
     least = np.full(len(y), 1e-12) if floor is None else np.maximum(floor, 1e-12)
     level = np.maximum(level, least[:, None])
     half_hour = minutes(30)
-    spread = trailing_mean(y * y, half_hour) - trailing_mean(y, half_hour) ** 2
+    spread = newest(trailing_mean(tail * tail, half_hour) - trailing_mean(tail, half_hour) ** 2)
     wobble = np.minimum(np.sqrt(np.maximum(spread, 0.0)) / level, 5.0)
-    clock = np.broadcast_to(_clock(grid, y.shape[1]), (len(y), y.shape[1], 8))
-    part = slice(first, None)
+    clock = np.broadcast_to(_clock(grid, first, y.shape[1]), (len(y), count, 8))
     return Features(
-        demand=np.stack([column[:, part] for column in columns], axis=2),
-        level=level[:, part],
-        short=means[15][:, part],
-        long=means[60][:, part],
-        shape=np.concatenate([wobble[:, part, None], clock[:, part]], axis=2),
+        demand=np.stack(columns, axis=2),
+        level=level,
+        short=means[15],
+        long=means[60],
+        shape=np.concatenate([wobble[:, :, None], clock], axis=2),
     )
 
 
-def _clock(grid: Grid, steps: int) -> Floats:
+def _then(y: Floats, grid: Grid, first: int, lag: int, instead: Floats) -> list[Floats]:
+    """What was around t - lag for each t from `first` on: M, the means of 15 and 60 minutes before, the peak
+    of 30 minutes more, and the mean of 10 minutes either way. `instead` where that is before the beginning.
+    """
+    half, more = grid.minutes(10), grid.lead + grid.minutes(30)
+    count = y.shape[1] - first
+    end = y.shape[1] - lag
+    # A lag that reaches into the present (steps of hours, leads of days) would see the future.
+    if lag <= more + half or end <= 0:
+        return [instead] * 5
+    begin = max(0, first - lag - grid.minutes(60) - half - 1)
+    part = y[:, begin : end + max(more, half + 1)]
+    # The mean of +-10 minutes around t is the trailing mean as it will be 10 minutes later.
+    padded = np.concatenate([part, part[:, -1:].repeat(half + 1, axis=1)], axis=1)
+    found = (
+        lead_peak(part, grid.lead),
+        trailing_mean(part, grid.minutes(15)),
+        trailing_mean(part, grid.minutes(60)),
+        lead_peak(part, more),
+        trailing_mean(padded, 2 * half + 1)[:, half + 1 :],
+    )
+    known = min(count, end)
+    columns = []
+    for values in found:
+        column = instead.copy()
+        column[:, count - known :] = values[:, end - known - begin : end - begin]
+        columns.append(column)
+    return columns
+
+
+def _clock(grid: Grid, first: int, end: int) -> Floats:
     """Two harmonics of the time of day, and marks within 5 minutes after each quarter (cron), [steps, 8]."""
-    second = (grid.origin_s + np.arange(steps) * grid.step_s) % DAY_S
+    second = (grid.origin_s + np.arange(first, end) * grid.step_s) % DAY_S
     angle = 2 * math.pi * second / DAY_S
     waves = [np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)]
     marks = [((second - quarter * 900) % 3600 < 300).astype(np.float64) for quarter in range(4)]

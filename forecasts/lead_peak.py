@@ -34,6 +34,7 @@ from forecasts.features import (
     running_max,
     to_space,
 )
+from forecasts.windows import newest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,10 +173,10 @@ class LeadPeak:
             self._floor = 1e-3 * self._y[:, :at].mean(axis=1)
         origin = grid.origin_s + (step - at) * grid.step_s
         made = features(self._y, replace(grid, origin_s=origin), at - back, floor=self._floor)
-        peak = lead_peak(self._y, grid.lead)[:, at - back :]
-        gaps = running_max(1.0 - self._seen[:, ::-1], grid.lead + 1)[:, ::-1][:, at - back :]
+        peak = lead_peak(self._y[:, at - back :], grid.lead)
+        gaps = running_max(1.0 - self._seen[:, at - back :][:, ::-1], grid.lead + 1)[:, ::-1]
         before = np.concatenate([self._y[:, :1], self._y[:, :-1]], axis=1)
-        week = running_max(before, CAP_DAYS * day)[:, at:]
+        week = newest(before, CAP_DAYS * day - 1, demand.shape[1], np.maximum)
         outlooks = {
             space: scaled.segment(made, peak, 1.0 - gaps, back=back, refits=refits)
             for space, scaled in self._spaces.items()

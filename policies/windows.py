@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from forecasts import windows as trailings
 from forecasts.windows import trailing
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ def newest(known: Floats, steps: int, series: int) -> Floats:
 def trailing_max(values: Floats, window: int) -> Floats:
     """The largest of the last `window` steps, the present one included; NaN where none is there."""
     return trailing(values, window - 1, np.fmax)
+
+
+def newest_max(known: Floats, window: int, steps: int) -> Floats:
+    """For each of the last `steps` the largest of the `window` steps before it; NaN where none is there."""
+    return trailings.newest(known[:, :-1], window - 1, steps, np.fmax)
 
 
 def whole_units(

@@ -72,7 +72,7 @@ def targets(
     state = state or begin(np.broadcast_to(settings.floor, (series,)), settings)
     window = settings.window
     known = windows.joined(state.recent, demand, state.alike)
-    peak = windows.trailing_max(known, window)[:, window - 1 : window - 1 + steps]
+    peak = windows.newest_max(known, window, steps)
     out = windows.whole_units(peak, settings.margin, state.current, settings)
     recent = windows.newest(known, window, series // state.alike)
     return out, replace(state, recent=recent, current=out[:, -1].astype(np.float64))

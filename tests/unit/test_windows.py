@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecasts.windows import newest, trailing
 from policies import windows
 from policies.scalers import PoolSettings
 
@@ -23,6 +24,16 @@ def test_the_largest_of_a_window_is_the_largest_of_what_was_there(row, window):
         for t in range(len(row))
     ]
     assert np.array_equal(windows.trailing_max(np.array([row]), window)[0], expected, equal_nan=True)
+
+
+@given(st.lists(values, min_size=1, max_size=40), st.integers(0, 30), st.data())
+def test_the_newest_windows_are_those_of_all(row, steps, data):
+    """The quick way for the last steps gives what the way for all of them gives there."""
+    count = data.draw(st.integers(0, len(row)))
+    y = np.array([row])
+    for pick in (np.fmax, np.fmin, np.maximum):
+        whole = trailing(y, steps, pick)[:, len(row) - count :]
+        assert np.array_equal(newest(y, steps, count, pick), whole, equal_nan=True)
 
 
 @given(st.lists(values, min_size=1, max_size=30), st.sampled_from([0.5, 1.0, 1.3]), st.integers(0, 50))
