@@ -1,8 +1,8 @@
 """The portfolio live: CPU seconds of an hourly turn and of the daily refit on one core, and its memory.
 
-Pools of five-minute steps with a daily hump. `hour` is a turn with twelve new steps: what was learnt is
-recalled, taken on, asked for the size of the step under way, explained, and packed again; `refit` is the turn
-that begins a day. For 100, 1,000 and 10,000 pools, some at a time as `loadline plan` does it, so that the
+Pools of five-minute steps with a daily hump. `hour` is twelve new steps with the choice, `refit` those that
+begin a day; `turn` is the whole of it live: what was learnt is recalled, taken on, asked for the size of the
+step under way, explained, and packed again. For 100, 1,000 and 10,000 pools, some at a time as `loadline plan` does it, so that the
 cost a pool and the memory of the process (megabytes, the largest so far) can be compared. `kilobytes` is
 what is kept of one pool.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from forecasts.types import Series
 from policies import learning
-from policies.memory import recall, unpacked
+from policies.memory import join, recall, unpacked
 from policies.portfolio import plan_names
 from policies.standing import Kept, Rule, Task
 
@@ -74,12 +74,18 @@ def run() -> dict[str, float]:
     after = [*turn(demand, moments[2], kept)]
     figures: dict[str, float] = {"plans": len(plan_names()), "at_once": some}
     for count in COUNTS:
-        for name, before, until in (("refit_s", kept, moments[2]), ("hour_s", after, moments[3])):
-            begun = time.process_time()
+        for name, before, until in (("refit", kept, moments[2]), ("hour", after, moments[3])):
+            update = whole = 0.0
             for first in range(0, count, some):
                 size = min(some, count - first)
+                portfolio = recall(join([one.memory for one in before[:size] if one])).portfolio
+                begun = time.process_time()
+                portfolio.advance(demand[:size, until - HOUR : until])
+                update += time.process_time() - begun
+                begun = time.process_time()
                 turn(demand[:size], until, before[:size])
-            figures[f"{name}_{count}"] = time.process_time() - begun
+                whole += time.process_time() - begun
+            figures |= {f"{name}_s_{count}": update, f"{name}_turn_s_{count}": whole}
         figures[f"megabytes_{count}"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     one = after[0].memory
     ledger = recall(one).portfolio.ledger

@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,13 +49,10 @@ def unpacked(shape: str, packed: bytes) -> Memory:
     """The memory of a description and what `packed` gave; BadInput where the two do not fit."""
     arrays, at = [], 0
     try:
-        for node in _arrays(json.loads(shape)):
-            kind = np.dtype(node["kind"])
-            if kind.kind not in _KINDS:
-                raise BadInput(f"an array of {kind} is no memory")
-            count = math.prod(node["size"])
+        for kind, size, _ in _layout(shape):
+            count = math.prod(size)
             array = np.frombuffer(packed, dtype=kind.newbyteorder("<"), count=count, offset=at)
-            arrays.append(array.astype(kind).reshape(node["size"]))
+            arrays.append(array.astype(kind, copy=False).reshape(size))
             at += array.nbytes
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"the memory does not fit its description: {error}") from None
@@ -95,17 +93,28 @@ def join(memories: Sequence[Memory]) -> Memory:
 def split(memory: Memory, count: int) -> list[Memory]:
     """The memories of `count` series that were joined, in their order; BadInput where they do not divide."""
     root = json.loads(memory.shape)
-    parts: list[list[NDArray[Any]]] = [[] for _ in range(count)]
+    columns = []
     for array, node in zip(memory.arrays, _arrays(root), strict=True):
         axis = node["axis"]
         rows, rest = divmod(array.shape[axis], count)
         if rest:
             raise BadInput(f"{array.shape[axis]} rows are not those of {count} series")
-        for number, part in enumerate(parts):
-            part.append(array.take(range(number * rows, (number + 1) * rows), axis=axis))
+        columns.append(np.split(array, count, axis=axis))
         node["size"][axis] = rows
     shape = _text(root)
-    return [Memory(shape=shape, arrays=tuple(part)) for part in parts]
+    return [Memory(shape=shape, arrays=tuple(part)) for part in zip(*columns, strict=True)]
+
+
+@lru_cache(maxsize=16)
+def _layout(shape: str) -> tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]:
+    """Kind, size and series axis of each array: pools that are alike have one description."""
+    found = []
+    for node in _arrays(json.loads(shape)):
+        kind = np.dtype(node["kind"])
+        if kind.kind not in _KINDS:
+            raise BadInput(f"an array of {kind} is no memory")
+        found.append((kind, tuple(node["size"]), node["axis"]))
+    return tuple(found)
 
 
 def _text(node: Node) -> str:
