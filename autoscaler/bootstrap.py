@@ -24,7 +24,9 @@ from policies.policy import Policy
 
 if TYPE_CHECKING:
     from autoscaler.store.history import History
+    from autoscaler.store.memories import Memories
     from autoscaler.store.trail import SqlTrail
+    from forecasts.calendar import Calendar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class App:
     metrics: Sequence[Metrics]
     history: History
     trail: SqlTrail
+    memories: Memories
+    calendar: Calendar | None = None
 
     def close(self) -> None:
         """Let go of the store's file."""
@@ -52,10 +56,16 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
     """
     from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel costs a second of CPU
     from autoscaler.store.history import History  # noqa: PLC0415 - as above
+    from autoscaler.store.memories import Memories  # noqa: PLC0415 - as above
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
 
     metrics = tuple(_metrics(source) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
+    calendar = None
+    if configuration.calendar is not None:
+        from autoscaler.holidays import calendar_of  # noqa: PLC0415 - only where there is a calendar
+
+        calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
     engine = connect(configuration.state)
     return App(
         configuration=configuration,
@@ -65,6 +75,8 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         metrics=metrics,
         history=History(engine),
         trail=SqlTrail(engine),
+        memories=Memories(engine),
+        calendar=calendar,
     )
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "undo": "Take a plan or an action back, through the same guards.",
     "replay": "What a scaler would have cost on a history, and how often it would have violated.",
     "forecast": "Quantiles of every series of a history.",
+    "backtest": "How good forecasts would have been on a history.",
     "config": "Check, describe and explain the configuration.",
     "completion": "The completion script of a shell.",
 }

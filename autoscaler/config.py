@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from autoscaler.declared import DeclaredDemand, DeclaredPool
 from autoscaler.errors import ConfigError
 from policies.model import Offering
-from policies.policy import DEFAULT_BUDGETS, Budget, Freeze, Freshness, Policy, PoolPolicy, Step
+from policies.policy import DEFAULT_BUDGETS, Budget, Event, Freeze, Freshness, Mask, Policy, PoolPolicy, Step
 
 if TYPE_CHECKING:
     from autoscaler import settings
@@ -59,6 +59,17 @@ class ForecastSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarSettings:
+    """Declared days of an IANA zone, the country whose holidays count too, and the weekday they are like."""
+
+    timezone: str = "UTC"
+    days: tuple[date, ...] = ()
+    country: str | None = None
+    subdivision: str | None = None
+    like: str = "sunday"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Everything an operator set. Paths are absolute; `now` is "clock", "last-sample" or an aware time.
 
@@ -72,6 +83,7 @@ class Configuration:
     providers: Mapping[str, FakeProvider] = field(default_factory=lambda: MappingProxyType({}))
     pools: Mapping[str, DeclaredPool] = field(default_factory=lambda: MappingProxyType({}))
     forecast: ForecastSettings = ForecastSettings()
+    calendar: CalendarSettings | None = None
     policy: Policy = field(default_factory=Policy)
 
     def series(self) -> tuple[str, ...]:
@@ -150,7 +162,32 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
         forecast=ForecastSettings(
             levels=_levels(ahead.levels, policy), horizon_s=ahead.horizon, timeout_s=ahead.timeout
         ),
+        calendar=_calendar(parsed.calendar),
         policy=policy,
+    )
+
+
+def _calendar(section: settings.CalendarSection | None) -> CalendarSettings | None:
+    if section is None:
+        return None
+    return CalendarSettings(
+        timezone=section.timezone,
+        days=tuple(section.holidays),
+        country=section.country,
+        subdivision=section.subdivision,
+        like=section.like,
+    )
+
+
+def _event(section: settings.EventSection) -> Event:
+    like = section.like
+    return Event(
+        name=section.name,
+        start=section.start,
+        end=section.end,
+        pools=section.pools,
+        multiplier=section.multiplier,
+        like=None if like is None else (like.start, like.end),
     )
 
 
@@ -204,6 +241,8 @@ def _policy(parsed: settings.File) -> Policy:
             longest_gap_s=fresh.longest_gap,
             window_s=fresh.window,
         ),
+        events=tuple(_event(event) for event in parsed.events),
+        masks=tuple(Mask(**dict(mask)) for mask in parsed.mask),
         plan_ttl_s=parsed.plan_ttl,
     )
 

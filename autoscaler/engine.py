@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A series whose last known step ended longer ago has no forecast: it would begin in the past.
 STALE_STEPS = 3
+# A week is known once it was seen twice.
+LEARNING_DAYS = 14
 
 
 def forecast(
@@ -38,7 +40,8 @@ def forecast(
     `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware; one for all, or one
     a unique_id) is floored to it. `model` is one name for all or one a unique_id. The seasonal naive runs
     here, other models in a child process with `timeout_s` for the series of each; who fails there, or does
-    not pass the forecast gate, falls back, and the notes say so. None where nothing is known of the last
+    not pass the forecast gate, falls back, and the notes say so, as they say how far a history of less than
+    two weeks has come. None where nothing is known of the last
     three steps.
     `on_progress` hears how many series are settled. BadInput for an unknown model or a double series.
     """
@@ -113,7 +116,9 @@ def _settled(
 ) -> Forecast | None:
     """The champion's forecast if it stands, else the next of the chain."""
     at = history.end
-    notes = [f"{champion} failed: {answer}"] if isinstance(answer, str) else []
+    notes = [] if champion == SEASONAL_NAIVE else _learning(history)
+    if isinstance(answer, str):
+        notes.append(f"{champion} failed: {answer}")
     candidates = []
     if answer is not None and not isinstance(answer, str):
         candidates.append(
@@ -128,6 +133,13 @@ def _settled(
             )
         )
     return settle(history, candidates, issued_at=at, horizon=horizon, levels=levels, notes=notes)
+
+
+def _learning(history: Series) -> list[str]:
+    """A note where less than two weeks are known, the longest season twice: which day it is."""
+    first = int(np.argmax(np.isfinite(history.y)))
+    day = (len(history.y) - first) * history.step_s // DAY_S + 1
+    return [f"learning: day {day} of {LEARNING_DAYS}"] if day <= LEARNING_DAYS else []
 
 
 class _Progress:

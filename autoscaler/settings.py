@@ -8,22 +8,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autoscaler.settings_kinds import (
     Capacity,
+    Day,
     Duration,
     Knob,
     Levels,
     Model,
     Moment,
+    Multiplier,
     Name,
     Now,
     PathText,
     Price,
     Scaler,
     Share,
+    SomePools,
     SomeTime,
     SomeUnits,
     Units,
     Utc,
     Violation,
+    Weekday,
+    Zone,
     enumerated,
 )
 from policies.model import CapacityType, PoolKind
@@ -189,6 +194,49 @@ class FreezeSection(_Section):
     why: str = Field(default="", description="The reason, shown wherever an action is held by it.")
 
 
+class PastEventSection(_Section):
+    """When a past event was."""
+
+    start: Moment = Field(description="When it began, with its zone.")
+    end: Moment = Field(description="When it was over.")
+
+
+class EventSection(_Section):
+    """Demand that no past week foretells: give multiplier or like."""
+
+    name: Name = Field(description="What it is called wherever it is told.")
+    pools: SomePools | None = Field(default=None, description="The pools it touches; left out: all.")
+    start: Moment = Field(description="When demand begins to differ; growth begins one lead time before.")
+    end: Moment = Field(description="When demand is as usual again.")
+    multiplier: Multiplier | None = Field(default=None, description="What demand will be to the usual.")
+    like: PastEventSection | None = Field(
+        default=None, description="Instead: a past event whose demand is expected again."
+    )
+
+
+class MaskSection(_Section):
+    """A window of history from which nothing is learnt: a load test, an incident, a bot."""
+
+    pools: SomePools | None = Field(default=None, description="The pools it touched; left out: all.")
+    start: Moment = Field(description="When it began, with its zone.")
+    end: Moment = Field(description="When it was over.")
+    why: str = Field(default="", description="The reason, for whoever reads the file.")
+
+
+class CalendarSection(_Section):
+    """Holidays: days on which demand is that of another weekday."""
+
+    timezone: Zone = Field(default="UTC", description="The zone whose days they are, such as Europe/Rome.")
+    holidays: list[Day] = Field(default_factory=list, description="Days, such as 2026-12-25.")
+    country: Annotated[str, Field(min_length=2)] | None = Field(
+        default=None, description="Also the holidays of a country, such as DE; needs loadline[holidays]."
+    )
+    subdivision: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Those of a state or province too, such as BY."
+    )
+    like: Weekday = Field(default="sunday", description="The weekday as which a holiday behaves.")
+
+
 class FreshnessSection(_Section):
     """What a pool's metrics must be for it to shrink."""
 
@@ -240,5 +288,12 @@ class File(_Section):
     freshness: FreshnessSection = Field(
         default=FreshnessSection(), description="When metrics may be trusted."
     )
+    events: list[EventSection] = Field(
+        default_factory=list, description="Events that the past does not foretell, such as a sale."
+    )
+    mask: list[MaskSection] = Field(
+        default_factory=list, description="Windows of history from which nothing is learnt."
+    )
+    calendar: CalendarSection | None = Field(default=None, description="Holidays.")
     forecast: ForecastSection = Field(default=ForecastSection(), description="What is forecast.")
     plan_ttl: SomeTime = Field(default=3600, description="How long a plan may be applied.")

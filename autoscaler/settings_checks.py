@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.config import FakeProvider, ForecastSettings
-from autoscaler.settings_kinds import counted, lasting, nearest, shown
+from autoscaler.settings_kinds import counted, instant, lasting, nearest, shown
 from autoscaler.settings_tree import keys_at
 from autoscaler.yaml_lines import Place
 from forecasts.types import HOUR_S
@@ -88,6 +89,9 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
         )
     for index, freeze in enumerate(_entries(raw, "freeze")):
         yield from _freeze_checks(("freeze", index), freeze, tuple(pools), providers)
+    yield from _event_checks(raw, tuple(pools))
+    for index, mask in enumerate(_entries(raw, "mask")):
+        yield from _window_checks(("mask", index), mask if isinstance(mask, dict) else {}, tuple(pools))
 
 
 def _mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
@@ -215,6 +219,46 @@ def _freeze_checks(
     known = {"pool": pools, "provider": providers}.get(str(scope))
     if known is not None and name not in known:
         yield Problem((*place, "name"), f"{shown(name)} is no {scope} of this file; {nearest(name, known)}")
+
+
+def _window_checks(place: Place, entry: dict[str, Any], pools: tuple[str, ...]) -> Iterator[Problem]:
+    """A window begins before it ends, and speaks of pools of this file."""
+    for number, name in enumerate(_entries(entry, "pools")):
+        if isinstance(name, str) and name not in pools:
+            yield Problem(
+                (*place, "pools", number), f"{shown(name)} is no pool of this file; {nearest(name, pools)}"
+            )
+    begin, end = instant(entry.get("start")), instant(entry.get("end"))
+    if begin is not None and end is not None and begin >= end:
+        yield Problem((*place, "end"), "is not after start")
+
+
+def _event_checks(raw: dict[str, Any], pools: tuple[str, ...]) -> Iterator[Problem]:
+    """An event is told by a multiplier or by a past one, and by a name of its own."""
+    names: list[object] = []
+    for index, entry in enumerate(_entries(raw, "events")):
+        place: Place = ("events", index)
+        if not isinstance(entry, dict):
+            continue
+        yield from _window_checks(place, entry, pools)
+        given = [key for key in ("multiplier", "like") if entry.get(key) is not None]
+        if len(given) != 1:
+            word = "not both" if given else "one of them is needed"
+            yield Problem(place, f"give either multiplier or like, {word}")
+        if entry.get("name") in names:
+            yield Problem(
+                (*place, "name"), f"{shown(entry['name'])} is the name of another event; names differ"
+            )
+        names.append(entry.get("name"))
+        if isinstance(entry.get("like"), dict):
+            yield from _like_checks((*place, "like"), entry["like"], instant(entry.get("start")))
+
+
+def _like_checks(place: Place, like: dict[str, Any], start: datetime | None) -> Iterator[Problem]:
+    yield from _window_checks(place, like, ())
+    until = instant(like.get("end"))
+    if until is not None and start is not None and until > start:
+        yield Problem((*place, "end"), "a past event is over before this one starts")
 
 
 def paths(raw: dict[str, Any]) -> Iterator[tuple[Place, Any]]:

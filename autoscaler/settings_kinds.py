@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from difflib import get_close_matches
 from enum import Enum
 from itertools import pairwise
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -22,6 +23,8 @@ from policies import scalers, units
 MOST_UNITS = 100_000
 LONGEST_S = 366 * 86400
 DEAREST_USD = 10_000.0
+LEAST_MULTIPLIER, MOST_MULTIPLIER = 0.01, 100.0
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}")
 
 
@@ -110,6 +113,36 @@ def _moment(value: object) -> datetime:
     return moment
 
 
+def _day(value: object) -> date:
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no day; write 2026-12-25") from None
+
+
+def _zone(value: object) -> str:
+    try:
+        return ZoneInfo(value if isinstance(value, str) else "").key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"{shown(value)} is no time zone; write Europe/Rome or UTC") from None
+
+
+def _multiplier(value: object) -> float:
+    number = _scalar(units.quantity, value)
+    if not LEAST_MULTIPLIER <= number <= MOST_MULTIPLIER:
+        raise ValueError(
+            f"{shown(value)} is no multiplier of demand, which is from {LEAST_MULTIPLIER:g} to "
+            f"{MOST_MULTIPLIER:g}; 1.8 is 80 % more"
+        )
+    return number
+
+
+def _pools(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of pools, at least one; leave the key out for all of them")
+    return tuple(_name(entry) for entry in value)
+
+
 def _now(value: object) -> str | datetime:
     return value if isinstance(value, str) and value in {"clock", "last-sample"} else _moment(value)
 
@@ -153,6 +186,14 @@ def lasting(value: object) -> int | None:
     """Seconds, None where it is no duration: for checks that compare two of them."""
     try:
         return _duration(value)
+    except ValueError:
+        return None
+
+
+def instant(value: object) -> datetime | None:
+    """A moment, None where it is none: for checks that compare two of them."""
+    try:
+        return _moment(value)
     except ValueError:
         return None
 
@@ -215,6 +256,30 @@ Violation = Annotated[float, BeforeValidator(_violation), WithJsonSchema(_PART)]
 Capacity = Annotated[float, BeforeValidator(_capacity), WithJsonSchema(_AMOUNT)]
 Price = Annotated[float, BeforeValidator(_price), WithJsonSchema(_USD)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_INSTANT)]
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-12-25"]}),
+]
+Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Rome"]})]
+Weekday = Annotated[
+    str, BeforeValidator(one_of(lambda: WEEKDAYS, "weekday")), WithJsonSchema({"enum": [*WEEKDAYS]})
+]
+Multiplier = Annotated[
+    float,
+    BeforeValidator(_multiplier),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "minimum": 0.01, "maximum": 100}, {"type": "string"}],
+            "examples": [1.8],
+        }
+    ),
+]
+SomePools = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_pools),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+]
 Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})
 ]

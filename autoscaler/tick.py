@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import engine, former
+from autoscaler import engine, foreseen, former, recall
+from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError
 from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
@@ -32,7 +33,7 @@ from policies.policy import Mode
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
-    from autoscaler.ports import Metrics, Pools
+    from autoscaler.ports import Pools
 
 HISTORY_S = 35 * 86400  # five weeks: two weekly seasons and what the models learn from
 SOURCE_DEADLINE_S = 60.0
@@ -42,7 +43,8 @@ SOURCE_DEADLINE_S = 60.0
 class Seen:
     """What one turn saw: the snapshot, each series up to now, and why some may not be trusted.
 
-    `unanswered`: for a pool whose provider did not answer, what that one said.
+    `unanswered`: for a pool whose provider did not answer, what that one said. `to_learn`: the series without
+    what was set aside; `imitated`: those around a past event that a declared one is like, by its name.
     """
 
     snapshot: Snapshot
@@ -51,6 +53,13 @@ class Seen:
     notices: tuple[str, ...]
     owners: Mapping[str, Pools]
     unanswered: Mapping[str, str] = field(default_factory=dict)
+    to_learn: Mapping[str, Series] = field(default_factory=dict)
+    imitated: Mapping[str, Mapping[str, Series]] = field(default_factory=dict)
+
+    @property
+    def learnt(self) -> Mapping[str, Series]:
+        """The series that may be learnt from."""
+        return self.to_learn or self.series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,16 +174,16 @@ def observe(app: App) -> Seen:
     asked = former.with_former_ids(app.configuration)
     since = now - timedelta(seconds=HISTORY_S)
     jobs: dict[str, Callable[[], object]] = {
-        f"provider {name}": partial(_listed, provider) for name, provider in app.providers.items()
+        f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
     }
     jobs |= {
-        f"metrics {number}": partial(_sampled, source, asked, since, now)
+        f"metrics {number}": partial(sampled, source, asked, since, now)
         for number, source in enumerate(app.metrics, 1)
     }
-    answers, gaps = _ask(jobs)
+    answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now))
     unanswered = _unanswered(app, gaps)
     pools, owners = _managed(app, answers, gaps)
-    gated = _gated([answer for answer in answers.values() if isinstance(answer, Samples)], app, now)
+    gated = _gated(foreseen.samples_of_today(answers), app, now)
     app.history.append_all(gated.series)
     kept, refused = former.one_history(
         app.configuration.formerly(),
@@ -182,9 +191,9 @@ def observe(app: App) -> Seen:
         former.refusals(gated, asked),
         wanted,
     )
-    settled = []
+    settled, to_learn = [], foreseen.to_learn(app, kept)
     for pool in pools:
-        known = settle(pool, app.configuration.pools[pool.id], kept)
+        known = settle(pool, app.configuration.pools[pool.id], to_learn)
         settled.append(pool if isinstance(known, Gap) else known)
         if isinstance(known, Gap):
             gaps.append(known)
@@ -199,23 +208,9 @@ def observe(app: App) -> Seen:
         notices=tuple(notice.message for notice in gated.notices),
         owners=owners,
         unanswered=unanswered,
+        to_learn=to_learn,
+        imitated=foreseen.past(app, answers, now),
     )
-
-
-def _listed(provider: Pools) -> tuple[Sequence[Pool], Sequence[Gap]]:
-    """What a provider lists, if it is what the port promises: a wrong answer is that provider's alone."""
-    pools, gaps = provider.list()
-    if not all(isinstance(pool, Pool) for pool in pools) or not all(isinstance(gap, Gap) for gap in gaps):
-        raise TypeError("the provider listed something that is no pool")
-    return pools, gaps
-
-
-def _sampled(source: Metrics, wanted: Sequence[str], since: datetime, now: datetime) -> Samples:
-    """What a source answers, if it is what the port promises."""
-    answer: object = source.samples(wanted, since, now)
-    if not isinstance(answer, Samples) or not len(answer.unique_id) == len(answer.ds) == len(answer.y):
-        raise TypeError("the source answered something that is no set of samples")
-    return answer
 
 
 def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], list[Gap]]:
@@ -317,7 +312,7 @@ def look_ahead(
         if demand.series in seen.series and scalers.load(app.policy.of(pool.id).scaler).AHEAD
     }
     raw = engine.forecast(
-        [seen.series[name] for name in sorted(needed)],
+        [foreseen.without_holidays(app, seen.learnt[name]) for name in sorted(needed)],
         model=needed,
         issued_at=issued_at,
         horizon=settings.horizon_s // HOUR_S,
@@ -328,11 +323,12 @@ def look_ahead(
     unsound = {name for name, found in raw.items() if found is None}
     for name in unsound:
         raw[name] = last_resort(
-            frame.hourly(seen.series[name]).until(issued_at),
+            frame.hourly(seen.learnt[name]).until(issued_at),
             issued_at=issued_at,
             horizon=settings.horizon_s // HOUR_S,
             levels=settings.levels,
         )
+    raw = foreseen.holidays(app, seen.learnt, raw)
     forecasts: dict[str, Forecast] = {}
     outlooks: dict[str, Outlook] = {}
     for pool in seen.snapshot.pools:
@@ -340,11 +336,12 @@ def look_ahead(
             continue  # the planner says that no metric of it could be read
         ahead = scalers.load(app.policy.of(pool.id).scaler).AHEAD
         joined = _in_units(pool, raw) if ahead else None
-        if joined is not None:
-            forecasts[pool.id] = joined
         sound = all(demand.series not in unsound for demand in pool.demands)
-        outlooks[pool.id] = _outlook(app, pool, seen, joined, forecast_sound=sound)
-    return forecasts, outlooks
+        outlook = _outlook(app, pool, seen, joined, forecast_sound=sound)
+        outlooks[pool.id] = foreseen.with_events(app, pool, outlook, now, seen.imitated)
+        if joined is not None:
+            forecasts[pool.id] = foreseen.raised(app, pool, joined, outlooks[pool.id])
+    return forecasts, recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
 
 
 def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:
@@ -369,8 +366,10 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
     if not forecast_sound and not refusals:
         refusals.append(f"{pool.id}: there is no forecast that passes the gate")
     known = [demand for demand in pool.demands if demand.series in seen.series]
-    metrics = [seen.series[demand.series] for demand in known]
-    demand = sizing.demand_units(metrics, [d.unit_capacity for d in known], end=now)
+    capacities = [d.unit_capacity for d in known]
+    demand = to_learn = sizing.demand_units([seen.series[d.series] for d in known], capacities, end=now)
+    if any(seen.learnt[d.series] is not seen.series[d.series] for d in known):
+        to_learn = sizing.demand_units([seen.learnt[d.series] for d in known], capacities, end=now)
     ahead = None
     if forecast is not None:
         ahead = sizing.quantiles_by_step(
@@ -379,7 +378,7 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
             now=now,
             step_s=demand.step_s,
             steps=max(1, -(-pool.lead_time_s // demand.step_s)) + 1,
-            ratio=sizing.peak_to_mean(demand),
+            ratio=sizing.peak_to_mean(to_learn),
         )
     return Outlook(
         pool_id=pool.id,
@@ -389,4 +388,5 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
         model=forecast.model if forecast is not None else "",
         refusal="; ".join(refusals),
         notes=forecast.notes if forecast is not None else (),
+        to_learn=to_learn,
     )

@@ -1,22 +1,35 @@
-"""The portfolio live: CPU seconds of an hourly update and of the daily refit on one core, and its memory.
+"""The portfolio live: CPU seconds of an hourly turn and of the daily refit on one core, and its memory.
 
-Pools of five-minute steps with a daily hump; `hour` is twelve steps with the choice, `refit` the first hour
-of a day. Figures for 100 pools and for 1,000, so that the cost a pool can be compared.
+Pools of five-minute steps with a daily hump. `hour` is a turn with twelve new steps: what was learnt is
+recalled, taken on, asked for the size of the step under way, explained, and packed again; `refit` is the turn
+that begins a day. For 100, 1,000 and 10,000 pools, some at a time as `loadline plan` does it, so that the
+cost a pool and the memory of the process (megabytes, the largest so far) can be compared. `kilobytes` is
+what is kept of one pool.
 """
 
 from __future__ import annotations
 
+import resource
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 
-from forecasts.features import Grid
-from policies.portfolio import Portfolio, plan_names, terms
+from forecasts.types import Series
+from policies import learning
+from policies.memory import recall, unpacked
+from policies.portfolio import plan_names
+from policies.standing import Kept, Rule, Task
 
 TARGETS = {"hour_s_1000": "<= 2", "refit_s_1000": "<= 12", "ledger_megabytes_1000": "<= 300"}
+COUNTS = (100, 1_000, 10_000)
 STEP_S = 300
 DAY = 86400 // STEP_S
 HOUR = 3600 // STEP_S
+DAYS = 8  # so that every buffer is as long as it gets
+START = datetime(2026, 2, 2, tzinfo=UTC)
+RULE = Rule(scaler="portfolio", violation=0.01, lead_steps=1)
 
 
 def pools(count: int, steps: int) -> np.ndarray:
@@ -26,21 +39,51 @@ def pools(count: int, steps: int) -> np.ndarray:
     return np.maximum(hump * chance.uniform(0.5, 2, (count, 1)) + chance.normal(0, 2, (count, steps)), 0.0)
 
 
-def one(count: int) -> dict[str, float]:
-    """The figures for so many pools, after three days."""
-    demand = pools(count, 3 * DAY + 3 * HOUR)
-    portfolio = Portfolio(
-        Grid(step_s=STEP_S, lead=1), terms(0.01, count), minimum=np.ones(count, dtype=np.int64)
-    )
-    portfolio.advance(demand[:, : 3 * DAY])
-    figures = {}
-    for name, first in (("refit_s", 3 * DAY), ("hour_s", 3 * DAY + HOUR)):
-        begun = time.process_time()
-        portfolio.advance(demand[:, first : first + HOUR])
-        figures[f"{name}_{count}"] = time.process_time() - begun
-    return figures | {f"ledger_megabytes_{count}": portfolio.ledger.megabytes}
+def tasks(demand: np.ndarray, until: int, kept: list[Kept | None]) -> list[Task]:
+    """A task for each pool, with its demand up to a step."""
+    return [
+        Task(
+            pool_id=str(number),
+            rule=RULE,
+            minimum=1,
+            demand=Series(unique_id=str(number), start=START, step_s=STEP_S, y=y[:until]),
+            settled=until,
+            of="",
+            kept=before,
+        )
+        for number, (y, before) in enumerate(zip(demand, kept, strict=True))
+    ]
+
+
+def turn(demand: np.ndarray, until: int, kept: list[Kept | None]) -> list[Kept]:
+    """One turn of these pools through packed bytes, as the store has them; what is kept of each then."""
+    steps = learning.go_on(tasks(demand, until, kept))
+    learnt = [step.kept for step in steps if step.kept is not None]
+    packed = [(one.memory.shape, one.memory.packed()) for one in learnt]
+    return [replace(one, memory=unpacked(*parts)) for one, parts in zip(learnt, packed, strict=True)]
 
 
 def run() -> dict[str, float]:
-    """100 and 1,000 pools."""
-    return {"plans": len(plan_names())} | one(100) | one(1000)
+    """What a chunk of pools costs, until all are done; each chunk goes on from the same past."""
+    some = learning.at_once(tasks(pools(1, HOUR), HOUR, [None]))
+    demand = pools(some, DAYS * DAY + 3 * HOUR)
+    moments = [DAYS * DAY - HOUR, DAYS * DAY, DAYS * DAY + HOUR, DAYS * DAY + 2 * HOUR]
+    kept: list[Kept | None] = [None] * some
+    for until in (*range(DAY // 4, DAYS * DAY - HOUR, DAY // 4), moments[0], moments[1]):
+        kept = [*turn(demand, until, kept)]
+    after = [*turn(demand, moments[2], kept)]
+    figures: dict[str, float] = {"plans": len(plan_names()), "at_once": some}
+    for count in COUNTS:
+        for name, before, until in (("refit_s", kept, moments[2]), ("hour_s", after, moments[3])):
+            begun = time.process_time()
+            for first in range(0, count, some):
+                size = min(some, count - first)
+                turn(demand[:size], until, before[:size])
+            figures[f"{name}_{count}"] = time.process_time() - begun
+        figures[f"megabytes_{count}"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    one = after[0].memory
+    ledger = recall(one).portfolio.ledger
+    return figures | {
+        "kilobytes": sum(array.nbytes for array in one.arrays) / 1000,
+        "ledger_megabytes_1000": ledger.megabytes * 1000,
+    }

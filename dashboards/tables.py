@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from statistics import fmean
 
 import numpy as np
@@ -14,7 +15,7 @@ from dashboards.ink import sparkline, wrap
 from dashboards.views import ReplayRow, of_baseline
 from forecasts.types import Forecast, Series
 from policies.model import Pool
-from policies.plan import Action, Change, Held, Outcome, Plan, Status
+from policies.plan import Action, Change, Fact, Held, Outcome, Plan, Status
 from policies.units import format_share
 
 _LABEL = 9
@@ -129,6 +130,24 @@ def explain_text(
     for number, change in enumerate(changes):
         label = "" if number else "changes"
         story.tell(label, f"{wording.moment(change.at)}  {change.before:,} -> {change.after:,} units")
+    return "\n".join(story.lines) + "\n"
+
+
+def followed_text(lines: Sequence[tuple[str, str]], *, width: int = 100) -> str:
+    """For each series what its portfolio followed, wrapped at `width` cells."""
+    out: list[str] = []
+    for series, line in lines:
+        first, *rest = wrap(f"{wording.name(series)}: {line}", max(60, width), "  ")
+        out += [first.strip(), *rest]
+    return "\n".join(out) + "\n"
+
+
+def choice_text(facts: Sequence[Fact], told_at: datetime, *, width: int = 100) -> str:
+    """What a scaler that learns chose for a pool, as of a moment; each line at most `width` cells."""
+    story = _Story(width=max(60, width))
+    story.tell("chosen", f"as of {wording.moment(told_at)}")
+    for fact in facts:
+        story.tell("", wording.fact(fact) + (f", from {wording.name(fact.source)}" if fact.source else ""))
     return "\n".join(story.lines) + "\n"
 
 

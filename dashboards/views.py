@@ -106,6 +106,26 @@ class ReplayRow:
         return self.cost_unit_hours / self.clairvoyant_unit_hours if self.clairvoyant_unit_hours else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestRow:
+    """How good one model's forecasts of one series were; NaN where a figure is not known.
+
+    `mae_ratio` and `first_hour` are multiples of the error of yesterday's pattern, `coverage` a share of
+    steps, `seconds` one fit; of `folds` the model had a forecast in `spoke`.
+    """
+
+    series: str
+    model: str
+    mae_ratio: float
+    first_hour: float
+    mase: float
+    wql: float
+    coverage: float
+    spoke: int
+    folds: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReplayChart:
     """One pool's replay: `stamps` datetime64 [steps] UTC, `demand` in units (NaN absent), and the ready

@@ -55,6 +55,7 @@ _LIFTED_BY: Mapping[Guard, str] = MappingProxyType(
         Guard.CHANGE_BUDGET: "until the budget has room",
     }
 )
+_WEIGHED = ("averaged: ", "runner-up: ")
 _SECONDS = re.compile(r"(\d{1,9}) s")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
@@ -155,7 +156,8 @@ def quantity(fact: Fact) -> str:
 
 def fact(entry: Fact) -> str:
     """`forecast p99 13.4 units (next 5m)`."""
-    words = f"{name(entry.name).replace('_', ' ')} {quantity(entry)}"
+    said = isinstance(entry.value, str) and " " in entry.value  # words, and no figure or name
+    words = f"{name(entry.name).replace('_', ' ')}{':' if said else ''} {quantity(entry)}"
     return f"{words} ({_window(entry.window)})" if entry.window else words
 
 
@@ -165,8 +167,8 @@ def _window(text: str) -> str:
 
 
 def facts(entries: Iterable[Fact]) -> str:
-    """All facts in one line."""
-    return " · ".join(fact(entry) for entry in entries)
+    """The facts in one line, without the plans that a portfolio weighed: those are for who asks."""
+    return " · ".join(fact(entry) for entry in entries if not entry.name.startswith(_WEIGHED))
 
 
 def probability(value: float) -> str:

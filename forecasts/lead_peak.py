@@ -218,7 +218,7 @@ class _Scaled:
     """The forecaster on one space. `tracks` [series, kept steps, TRACKS] end at the newest step."""
 
     def __init__(self, grid: Grid, series: int, space: Space) -> None:
-        self.grid, self.space, self.series = grid, space, series
+        self.grid, self.space = grid, space
         self.mean: _Ridge | None = None
         self.shift = _Ridge.of(series, 1 + len(SHIFT))
         self.scale: _Ridge | None = None
@@ -231,6 +231,11 @@ class _Scaled:
         self.days = 0  # refits so far
         self.median = np.full(series, np.nan)  # of sigma, fixed for a day
         self.spread_so_far = np.full(series, SIGMA_AT_FIRST)  # until there is a ridge for it
+
+    @property
+    def series(self) -> int:
+        """How many there are."""
+        return len(self.spread_so_far)
 
     def segment(self, made: Features, peak: Floats, weight: Floats, *, back: int, refits: bool) -> Outlook:
         """Refit on the days before the segment if it begins one, then issue its steps, then remember them.

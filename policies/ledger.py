@@ -6,7 +6,7 @@ that a thousand pools of some hundred plans fit into some hundred megabytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ LARGEST = 65504  # of a 16-bit float
 
 class Ledger:
     """Cost and violations of every plan of every series over the trailing window, in blocks of hours."""
+
+    SERIES_AXIS: ClassVar[dict[str, int]] = {"_costs": 1, "_bads": 1, "_counts": 1}
 
     def __init__(self, series: int, plans: int, *, block_steps: int, blocks: int) -> None:
         """Nothing seen yet; the window is `blocks` whole blocks and the one that is under way."""

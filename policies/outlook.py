@@ -19,6 +19,7 @@ from policies.sizing import LATE_STEPS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from policies.standing import Standing
 
 NO_METRIC = "no metric of this pool could be read"
 NOT_LIVE = "the newest demand was not seen"
@@ -32,6 +33,10 @@ class Outlook:
     `demand` ends at the plan's moment (NaN where nothing was seen). `ahead` float64 [horizon, level] are
     quantiles for the steps from then on, None without a forecast. `refusal` says in one line why the
     metrics are not sound, "" where they are. `model` and `notes` name the forecaster and what it replaced.
+
+    `to_learn` is the demand that a scaler may see, as long as `demand`, None where that is all of it.
+    `multiplier` and `least` (units) are what declared events do to a scaler's wish; `events` tells of them.
+    `standing`: what a scaler that learns wants, None where the planner is to ask the scaler itself.
     """
 
     pool_id: str
@@ -41,6 +46,16 @@ class Outlook:
     model: str = ""
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    to_learn: Series | None = None
+    multiplier: float = 1.0
+    least: float = 0.0
+    events: tuple[str, ...] = ()
+    standing: Standing | None = None
+
+    @property
+    def learnt(self) -> Series:
+        """What a scaler is shown: without what it may not learn from."""
+        return self.demand if self.to_learn is None else self.to_learn
 
     @cached_property
     def live(self) -> float:
@@ -73,6 +88,8 @@ def forecasts_digest(outlooks: Mapping[str, Outlook]) -> str:
         running.update(f"{name}|{outlook.model}|{outlook.levels}".encode())
         if outlook.ahead is not None:
             running.update(np.ascontiguousarray(outlook.ahead, dtype="<f8").tobytes())
+        if outlook.events:
+            running.update(f"{outlook.events}|{outlook.multiplier!r}|{outlook.least!r}".encode())
     return running.hexdigest()[:16]
 
 

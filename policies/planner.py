@@ -76,7 +76,11 @@ def propose(snapshot: Snapshot, outlooks: Mapping[str, Outlook], policy: Policy)
     groups: dict[Any, list[Pool]] = {}
     proposals = []
     for pool in snapshot.pools:
-        if pool.id in outlooks:
+        known = outlooks[pool.id].standing if pool.id in outlooks else None
+        if known is not None:
+            size = _serving(pool, policy.of(pool.id)) if known.units is None else known.units
+            proposals.append(_proposal(pool, size, outlooks[pool.id], policy))
+        elif pool.id in outlooks:
             groups.setdefault(_likeness(pool, outlooks[pool.id], policy.of(pool.id)), []).append(pool)
         else:
             size = _serving(pool, policy.of(pool.id))
@@ -101,7 +105,7 @@ def _propose_alike(
     first = outlooks[pools[0].id]
     step = first.demand.step_s
     lookback = len(first.demand.y) if scaler.LOOKBACK_S is None else max(1, -(-scaler.LOOKBACK_S // step))
-    demand = np.stack([outlooks[pool.id].demand.y[-lookback:] for pool in pools])
+    demand = np.stack([outlooks[pool.id].learnt.y[-lookback:] for pool in pools])
     settings = scalers.configure(
         scaler,
         scalers.PoolSettings(
@@ -136,11 +140,12 @@ def _serving(pool: Pool, rule: PoolPolicy) -> int:
 def _proposal(
     pool: Pool, sized: int, outlook: Outlook, policy: Policy, peaks: Sequence[float] = ()
 ) -> Proposal:
-    """The larger of the scaler's size and the live need, with room for a lost zone."""
+    """The larger of the scaler's size (with declared events) and the live need, with room for a lost zone."""
     rule = policy.of(pool.id)
     live = outlook.live
     floor = 0 if math.isnan(live) else math.ceil(live)
-    need = max(sized, floor)
+    wish = sized if outlook.multiplier == 1.0 else math.ceil(sized * outlook.multiplier - 1e-9)
+    need = max(wish, floor, math.ceil(outlook.least - 1e-9))
     wanted = need
     if rule.survive_zone_loss:
         same = need == _serving(pool, rule)  # 16 units in 3 zones serve 10, as 15 do: then 16 stay
@@ -157,6 +162,8 @@ def _proposal(
             )
         )
     facts.append(Fact(name="scaler", value=rule.scaler))
+    facts += [Fact(name="event", value=event) for event in outlook.events]
+    facts += outlook.standing.because if outlook.standing else ()
     facts += [Fact(name="forecast", value=note) for note in outlook.notes]
     if wanted != need:
         facts.append(Fact(name="spare for the loss of a zone", value=wanted - need, unit="units"))

@@ -59,6 +59,32 @@ class Freeze:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Demand that no past week foretells, in [start, end). `pools` None: all of them.
+
+    Either `multiplier`, what demand is to what is usual, or `like`, the [start, end) of a past event whose
+    demand is expected again.
+    """
+
+    name: str
+    start: datetime
+    end: datetime
+    pools: tuple[str, ...] | None = None
+    multiplier: float | None = None
+    like: tuple[datetime, datetime] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """A window of history, [start, end), from which nothing may be learnt. `pools` None: all of them."""
+
+    start: datetime
+    end: datetime
+    pools: tuple[str, ...] | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
     """What a pool's metrics must be for it to shrink. Durations in seconds.
 
@@ -103,6 +129,8 @@ class Policy:
     budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
     freezes: tuple[Freeze, ...] = ()
     freshness: Freshness = Freshness()
+    events: tuple[Event, ...] = ()
+    masks: tuple[Mask, ...] = ()
     plan_ttl_s: int = 3600
 
     def of(self, pool_id: str) -> PoolPolicy:

@@ -21,7 +21,7 @@ import numpy as np
 from forecasts.features import Grid
 from forecasts.lead_peak import LeadPeak
 from forecasts.windows import trailing
-from policies import scalers
+from policies import scalers, windows
 from policies.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -67,11 +67,14 @@ def terms(violation: float | Floats, series: int) -> Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expert:
-    """A scaler with the values of its knob to try, and its other settings."""
+    """A scaler with the values of its knob to try, its other settings, and whether it looks ahead: it then
+    stands on a season or a model, and not on the newest demand alone.
+    """
 
     name: str
     scaler: str
     knobs: tuple[float, ...]
+    forecasts: bool = False
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,16 +105,46 @@ EXPERTS = (
         knobs=_spaced(0.15, 2.0, 24),
         chosen={"window_s": 86400},
     ),
-    Expert(name="yesterday", scaler="seasonal_max", knobs=_spaced(0.5, 3.0, 24)),
-    Expert(name="last week", scaler="seasonal_max", knobs=_spaced(0.5, 3.0, 24), chosen={"season_s": 604800}),
+    Expert(name="yesterday", scaler="seasonal_max", knobs=_spaced(0.5, 3.0, 24), forecasts=True),
+    Expert(
+        name="last week",
+        scaler="seasonal_max",
+        knobs=_spaced(0.5, 3.0, 24),
+        forecasts=True,
+        chosen={"season_s": 604800},
+    ),
 )
-PEAKS = (("lead peak", True), ("lead peak, plain scale", False))
+PEAKS = (("lead peak", True), ("lead peak, plain scale", False))  # they forecast
 
 
 def plan_names() -> list[tuple[str, float]]:
     """Expert and knob of every plan, in the order of the ledger's columns."""
     names = [(expert.name, knob) for expert in EXPERTS for knob in expert.knobs]
     return names + [(name, spread) for name, _ in PEAKS for spread in SPREADS]
+
+
+def plan_forecasts() -> NDArray[np.bool_]:
+    """Which plans look ahead, bool [plans], in the order of `plan_names`."""
+    told = {expert.name: expert.forecasts for expert in EXPERTS} | {name: True for name, _ in PEAKS}
+    return np.array([told[name] for name, _ in plan_names()])
+
+
+def plan_experts() -> tuple[tuple[str, ...], Ints]:
+    """The experts, and for each plan the number of its own, int64 [plans]."""
+    experts = tuple(dict.fromkeys(name for name, _ in plan_names()))
+    return experts, np.array([experts.index(name) for name, _ in plan_names()])
+
+
+def fingerprint() -> str:
+    """Names what a portfolio is made of: another one makes no use of what this one learnt."""
+    made = (EXPERTS, PEAKS, SPREADS, LEVELS.tolist(), AVERAGED, BLOCK_HOURS, RECENT_HOURS, RECENT_SHARE)
+    return repr((made, BANK_DAYS, STEER, STRICT))
+
+
+def keeps(rate: Floats, steps: Floats, level: float | Floats) -> NDArray[np.bool_]:
+    """Which plans kept to a level (a number or [series]): `rate` [series, plans] over `steps` [series]."""
+    kept: NDArray[np.bool_] = rate <= np.maximum(level, HALF_A_VIOLATION / steps)[:, None] + 1e-12
+    return kept
 
 
 def choose(ledger: Ledger, asked: Terms) -> Ints:
@@ -131,7 +164,7 @@ def choose(ledger: Ledger, asked: Terms) -> Ints:
     rows = np.arange(len(cost))
     out = np.empty((len(cost), len(LEVELS), AVERAGED), dtype=np.int64)
     for number, level in enumerate(LEVELS):
-        kept = rate <= np.maximum(level, HALF_A_VIOLATION / steps)[:, None] + 1e-12
+        kept = keeps(rate, steps, level)
         found = np.cumsum(kept, axis=1)
         there = found[:, -1:]
         for place in range(AVERAGED):
@@ -158,12 +191,18 @@ def by_level(plans: Ints, chosen: Ints) -> Floats:
 
 def between(envelope: Floats, level: Floats) -> Floats:
     """Capacity at a level [series] between its neighbours in log violation; envelope [series, levels]."""
-    low = np.clip(np.searchsorted(LEVELS, level, side="right") - 1, 0, len(LEVELS) - 2)
-    share = (np.log(np.maximum(level, 1e-4)) - LOG_LEVELS[low]) / (LOG_LEVELS[low + 1] - LOG_LEVELS[low])
+    low, share = neighbours(level)
     rows = np.arange(len(envelope))
     below, above = envelope[rows, low], envelope[rows, low + 1]
-    capacity: Floats = below + np.clip(share, 0.0, 1.0) * (above - below)
+    capacity: Floats = below + share * (above - below)
     return capacity
+
+
+def neighbours(level: Floats) -> tuple[Ints, Floats]:
+    """The number of the level at or below [series], and how far towards the next it lies, 0 to 1."""
+    low = np.clip(np.searchsorted(LEVELS, level, side="right") - 1, 0, len(LEVELS) - 2)
+    share = (np.log(np.maximum(level, 1e-4)) - LOG_LEVELS[low]) / (LOG_LEVELS[low + 1] - LOG_LEVELS[low])
+    return low.astype(np.int64), np.clip(share, 0.0, 1.0)
 
 
 class Bank:
@@ -187,6 +226,13 @@ class Bank:
         self.balance = self.balance + np.where(seen, self._asked.violation - violated, 0.0)
 
 
+def _sharing(scaler: scalers.Scaler, settings: Any, series: int, knobs: int) -> Any:
+    """A first state that keeps one window of demand for all knobs of a series; None where it keeps none."""
+    floor = np.broadcast_to(settings.floor, (series * knobs,))
+    begun = scaler.begin(floor, settings)
+    return windows.shared(begun, knobs) if isinstance(begun, windows.Recent) else None
+
+
 class Portfolio:
     """All plans of many series on one grid, their ledger, the hourly choice, the bank; fed step by step."""
 
@@ -204,6 +250,7 @@ class Portfolio:
         self.bank = Bank(asked, grid.step_s)
         self.chosen = np.zeros((series, len(LEVELS), AVERAGED), dtype=np.int64)
         self.steps = 0
+        self.tally = np.zeros((series, len(EXPERTS) + len(PEAKS)))  # hours that each expert was averaged
         self._peak = LeadPeak(grid, series)
         self._states: list[Any] = [None] * len(EXPERTS)
         self._tail = np.zeros((series, len(plan_names()), 0), dtype=np.int64)  # the last targets of each plan
@@ -233,7 +280,8 @@ class Portfolio:
                 **expert.chosen,
             )
             rows = np.repeat(demand, count, axis=0)
-            targets, self._states[number] = scaler.targets(rows, None, settings, self._states[number])
+            state = self._states[number] or _sharing(scaler, settings, series, count)
+            targets, self._states[number] = scaler.targets(rows, None, settings, state)
             parts.append(targets.reshape(series, count, steps))
         issued = self._peak.advance(demand)
         low = self.minimum[:, None]
@@ -255,6 +303,7 @@ class Portfolio:
             into = self.steps % self.hour
             if into == 0:
                 self.chosen = choose(self.ledger, self.asked)
+                self._count()
             part = slice(first, min(first + self.hour - into, demand.shape[1]))
             out[:, part] = self._asked_for(by_level(plans[:, :, part], self.chosen), demand[:, part])
             length = out[:, part].shape[1]
@@ -267,6 +316,17 @@ class Portfolio:
             self.steps += length
             first += length
         return out
+
+    def averaged(self) -> Ints:
+        """The plans averaged at the level that is nearest to the one aimed at, int64 [series, 3]."""
+        low, share = neighbours(self.bank.level())
+        return self.chosen[np.arange(len(low)), low + (share > 0.5)]
+
+    def _count(self) -> None:
+        """An hour more for the experts that are averaged now."""
+        _, expert = plan_experts()
+        rows = np.arange(len(self.tally))[:, None]
+        np.add.at(self.tally, (rows, expert[self.averaged()]), 1 / AVERAGED)
 
     def _serving(self, plans: Ints) -> Ints:
         """What of each plan serves: the least of its targets over the lead time."""

@@ -20,9 +20,12 @@ from policies.sizing import unit_capacity_at_p99
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from policies.choice import Followed
+
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+PORTFOLIO = "portfolio"
 RESIDUAL_WINDOW_S = 14 * DAY_S
 
 
@@ -64,7 +67,8 @@ class Trial:
     """What came of it: `demand` float64 [steps] in units (NaN absent), `targets` and `serving` int64 [steps].
 
     `scaler` is the one that was run: static where no knob of the one asked for met the violation.
-    `knob` is the tuned value, None without tuning.
+    `knob` is the tuned value, None without tuning. `followed`: what a portfolio followed in the scored part,
+    None for other scalers.
     """
 
     unique_id: str
@@ -78,6 +82,7 @@ class Trial:
     targets: Ints
     serving: Ints
     score: Score
+    followed: Followed | None = None
 
 
 def run(series: Series, rules: Rules) -> Trial:
@@ -163,7 +168,11 @@ def _trial(case: _Case, name: str, knob: float | None) -> Trial:
         chosen[scaler.KNOB] = knob
     settings = case.settings(scaler, chosen)
     ahead = case.ahead(settings) if scaler.AHEAD else None
-    wanted, _ = scaler.targets(case.demand, ahead, settings, None)
+    wanted, followed = (
+        _followed(case, scaler, settings)
+        if name == PORTFOLIO
+        else (scaler.targets(case.demand, ahead, settings, None)[0], None)
+    )
     targets = obey(wanted, case.plant)
     return Trial(
         unique_id=case.series.unique_id,
@@ -177,7 +186,23 @@ def _trial(case: _Case, name: str, knob: float | None) -> Trial:
         targets=targets[0],
         serving=ready(targets, case.plant)[0],
         score=scores(case.demand, targets, case.plant, warmup_steps=case.warmup)[0],
+        followed=followed,
     )
+
+
+def _followed(case: _Case, scaler: scalers.Scaler, settings: Any) -> tuple[Ints, Followed]:
+    """A portfolio's targets, int64 [1, steps], and what it followed in the scored part."""
+    from policies.choice import followed  # noqa: PLC0415 - the portfolio, only where it is replayed
+
+    warm, scored = case.demand[:, : case.warmup], case.demand[:, case.warmup :]
+    state = scaler.begin(np.zeros(1), settings)
+    parts = []
+    if warm.shape[1]:
+        before, state = scaler.targets(warm, None, settings, state)
+        parts.append(before)
+    tally = state.portfolio.tally.copy()
+    after, state = scaler.targets(scored, None, settings, state)
+    return np.concatenate([*parts, after], axis=1), followed(state.portfolio, tally)[0]
 
 
 def _tuned(case: _Case) -> Trial:

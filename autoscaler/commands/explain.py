@@ -13,6 +13,10 @@ from autoscaler.commands import flags, showing
 from autoscaler.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
     from autoscaler.config import Configuration
     from autoscaler.store.trail import Proposal, SqlTrail
     from dashboards.wording import Steps
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 def command(*, what: str, config: str | None) -> None:
     """Tell what was planned, why, what the guards said, what was tried and what became of it.
 
-    PLAN and ACTION are ids or the beginning of one; for a POOL, what the newest plan that names it said.
+    PLAN and ACTION are ids or the beginning of one; for a POOL, what the newest plan that names it said, and
+    what its scaler has chosen from the pool's own past since.
     """
     from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel behind it
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415
@@ -33,7 +38,8 @@ def command(*, what: str, config: str | None) -> None:
     settings = showing.configuration(config)
     if not Path(settings.state).exists():
         raise UsageError(f"{settings.state} is not there yet: nothing was planned so far")
-    trail = SqlTrail(connect(settings.state))
+    engine = connect(settings.state)
+    trail = SqlTrail(engine)
     pool = what in settings.pools
     plan = None if pool else trail.plan(what)
     if plan is not None:
@@ -41,13 +47,27 @@ def command(*, what: str, config: str | None) -> None:
         _tell_plan(trail, plan, left)
         return
     found = trail.proposals(pool=what) if pool else trail.proposals(action=what)
-    if pool and not found:
-        click.echo(f"{what}: no plan has wanted to change it so far")
+    if pool:
+        _tell_pool(trail, engine, what, found)
         return
     if not found:
         raise UsageError(f"no plan, action or pool {what} is in {settings.state}")
     newest = found[-1].plan_id
     _tell_actions(trail, [proposal for proposal in found if proposal.plan_id == newest])
+
+
+def _tell_pool(trail: SqlTrail, engine: Engine, pool: str, found: Sequence[Proposal]) -> None:
+    """What the newest plan that names it said, and a choice that is newer."""
+    from autoscaler.store.memories import Memories  # noqa: PLC0415 - SQLModel behind it
+    from dashboards.tables import choice_text  # noqa: PLC0415
+
+    if found:
+        _tell_actions(trail, [proposal for proposal in found if proposal.plan_id == found[-1].plan_id])
+    else:
+        click.echo(f"{pool}: no plan has wanted to change it so far")
+    told = Memories(engine).told(pool)
+    if told is not None and (not found or told[0] > found[-1].made_at):
+        click.echo(choice_text(told[1], told[0], width=showing.width()), nl=False)
 
 
 def _left(trail: SqlTrail, plan: Plan, settings: Configuration, config: str) -> Steps:

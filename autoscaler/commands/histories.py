@@ -23,13 +23,15 @@ def read(
     from forecasts.limits import Limits  # noqa: PLC0415
 
     limits = Limits(latest=SystemClock().now(), kind=kind)
-    gated = read_files(files, timezone=timezone, strict=True, limits=limits)
-    for notice in (*gated.notices, *gated.refused.values()):
-        warn(notice.message)
+    gated = read_files(files, timezone=timezone, strict=True, limits=limits, only=wanted)
     known = {series.unique_id: series for series in gated.series}
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+            there = read_files(files, timezone=timezone, strict=False, limits=limits).series
+            names = [series.unique_id for series in there]
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:5])}"
             raise DataError(f"{', '.join(files)}: no series {name!r}; {hint}")
+    for notice in (*gated.notices, *gated.refused.values()):
+        warn(notice.message)
     return tuple(known[name] for name in wanted) if wanted else gated.series

@@ -134,6 +134,7 @@ def command(
         click.echo(scored.comparison_table(asked, trials, each=bool(wanted)), nl=False)
     else:
         click.echo(scored.table(trials[first]))
+        click.echo(scored.followed(trials[first]), nl=False)
 
 
 command.help = """Replay a scaler over a history, step by step, without looking ahead.

@@ -27,6 +27,9 @@ def document(trials: Sequence[Trial], rules: Rules) -> dict[str, object]:
         "lead_time_s": rules.lead_s,
         "series": [_figures(trial) for trial in trials],
     }
+    followed = [(trial.unique_id, trial.followed) for trial in trials if trial.followed is not None]
+    if followed:
+        found["chosen"] = [{"unique_id": name, **choice.document()} for name, choice in followed]
     if rules.tune:
         found["tuned"] = [
             {"unique_id": trial.unique_id, "scaler": trial.scaler, "knob": trial.knob} for trial in trials
@@ -90,6 +93,14 @@ def _tuned(asked: Comparison, name: str, trials: Mapping[str, Sequence[Trial]]) 
         }
         for trial, lead in zip(trials[name], leads, strict=True)
     ]
+
+
+def followed(trials: Sequence[Trial]) -> str:
+    """A line for each series that a portfolio was replayed on: what it followed, whether forecasts pay."""
+    from dashboards.tables import followed_text  # noqa: PLC0415 - only for people
+
+    lines = [(trial.unique_id, trial.followed.line) for trial in trials if trial.followed is not None]
+    return followed_text(lines, width=showing.width()) if lines else ""
 
 
 def table(trials: Sequence[Trial]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from autoscaler.errors import DataError, MetricsError, UsageError
 from autoscaler.metrics.stamps import parse, zone
-from autoscaler.metrics.tables import MOST_REASONS, chosen, pick, readable
+from autoscaler.metrics.tables import MOST_REASONS, chosen, pick, readable, refuse_too_much
 from autoscaler.ports import Samples
 from forecasts.limits import Kind
 
@@ -45,19 +45,29 @@ class CsvMetrics:
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
         """The points of the named series (all if none is named) with since <= ds < until."""
         try:
-            whole = read(self._path, timezone=self._timezone)
+            whole = read(self._path, timezone=self._timezone, only=series)
         except (DataError, UsageError) as error:
             raise MetricsError(str(error)) from error
         return chosen(whole, series, since, until, kind=self._kind)
 
 
-def read(path: Path, *, timezone: str | None = None) -> Samples:
-    """All samples of a file, in its order. DataError where it is no such file or no row can be read."""
+def read(path: Path, *, timezone: str | None = None, only: Sequence[str] = ()) -> Samples:
+    """The samples of the named series (all if none is named), in the order of the file.
+
+    Rows of other series are passed over unread, so that memory follows what is named. DataError where it is
+    no such file, where no row can be read, or where more is asked for than is held at once.
+    """
     local = zone(timezone)
     rejected: list[str] = []
+    pieces: list[Piece] = []
+    rows = kept = 0
     with readable(path), _text(path) as file:
-        pieces = list(_pieces(file, path, local, rejected))
-    if not any(len(piece[0]) for piece in pieces):
+        for found, piece in _pieces(file, path, local, frozenset(only), rejected):
+            pieces.append(piece)
+            rows += found
+            kept += len(piece[0])
+            refuse_too_much(path, series=0, samples=kept)
+    if not kept and not (only and rows and not rejected):
         raise DataError(rejected[0] if rejected else f"{path}: there are no samples below the header")
     names, stamps, y, lines = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
     return Samples(
@@ -77,8 +87,10 @@ def _text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _pieces(file: TextIO, path: Path, local: tzinfo | None, rejected: list[str]) -> Iterator[Piece]:
-    """Chunk by chunk: names, stamps, values and lines of the rows that can be read."""
+def _pieces(
+    file: TextIO, path: Path, local: tzinfo | None, only: frozenset[str], rejected: list[str]
+) -> Iterator[tuple[int, Piece]]:
+    """Chunk by chunk: how many rows it had; names, stamps, values and lines of those that can be read."""
     reader = csv.reader(file)
     try:
         header = next(reader, None)
@@ -87,9 +99,9 @@ def _pieces(file: TextIO, path: Path, local: tzinfo | None, rejected: list[str])
         if header and header[0].lstrip().startswith("<"):
             raise DataError(f"{path}:1: is a web page, not a table (a login in between?)")
         at = pick([name.strip() for name in header], f"{path}:1")
-        rows = _Rows(path, local, at, len(header), rejected)
+        rows = _Rows(path, local, at, len(header), only, rejected)
         while numbered := [(reader.line_num, row) for row in islice(reader, CHUNK)]:
-            yield rows.read(numbered)
+            yield len(numbered), rows.read(numbered)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: {error}") from error
 
@@ -102,14 +114,17 @@ class _Rows:
     local: tzinfo | None
     at: tuple[int, int, int]
     width: int
+    only: frozenset[str]
     rejected: list[str]
     interned: dict[str, str] = field(default_factory=dict)
 
     def read(self, numbered: list[tuple[int, list[str]]]) -> Piece:
         whole = []
+        name_at, only = self.at[0], self.only
         for line, row in numbered:
             if len(row) == self.width:
-                whole.append((line, row))
+                if not only or row[name_at] in only:
+                    whole.append((line, row))
             elif row:  # a blank line is nothing
                 self._reject(line, f"{len(row)} columns where the header has {self.width}")
         unique_id, ds, value = self.at
@@ -117,6 +132,7 @@ class _Rows:
         # One object a name, however many rows: a million copies of a name are megabytes.
         known = self.interned
         names = np.array([known.setdefault(row[unique_id], row[unique_id]) for _, row in whole], dtype=object)
+        refuse_too_much(self.path, series=len(known), samples=0)
         stamps, bad = parse([row[ds] for _, row in whole], self.local)
         y, wrong = _numbers([row[value] for _, row in whole])
         bad = {int(index): "unique_id is empty" for index in np.flatnonzero(names == "")} | wrong | bad

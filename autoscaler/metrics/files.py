@@ -23,14 +23,21 @@ class Reader(Protocol):
     SUFFIXES: tuple[str, ...]
 
     @staticmethod
-    def read(path: Path, *, timezone: str | None) -> Samples:
-        """All samples of a file; DataError where there are none to be had."""
+    def read(path: Path, *, timezone: str | None, only: Sequence[str]) -> Samples:
+        """The samples of the named series of a file, all if none is named; DataError where it has none."""
 
 
 def read_files(
-    paths: Sequence[str | Path], *, timezone: str | None = None, strict: bool = True, limits: Limits
+    paths: Sequence[str | Path],
+    *,
+    timezone: str | None = None,
+    strict: bool = True,
+    limits: Limits,
+    only: Sequence[str] = (),
 ) -> Gated:
-    """The series of the files, through the input gate, by unique_id in ascending order.
+    """The series of the files through the input gate, by unique_id in ascending order.
+
+    `only` names those to read, all if it names none; one that no file has is left out.
 
     strict: the first bad sample or unreadable row is a DataError that names file and line. Otherwise it
     is dropped with a notice. A series may continue from one file to another; where it is in two files
@@ -39,7 +46,7 @@ def read_files(
     """
     if not paths:
         raise DataError("no history was given; name at least one file")
-    parts = [_read(Path(path), timezone) for path in paths]
+    parts = [_read(Path(path), timezone, only) for path in paths]
     notices = []
     for part in parts:
         if part.rejected:
@@ -50,6 +57,8 @@ def read_files(
             notices.append(
                 Notice(code=Code.UNREADABLE, unique_id="", count=count, row=-1, first="", message=message)
             )
+    if only and not any(len(part.y) for part in parts):
+        return Gated(notices=tuple(notices))
     _refuse_overlap(parts)
     try:
         gated = gate(
@@ -64,12 +73,12 @@ def read_files(
     return Gated(series=gated.series, notices=(*notices, *gated.notices), refused=gated.refused)
 
 
-def _read(path: Path, timezone: str | None) -> Samples:
+def _read(path: Path, timezone: str | None, only: Sequence[str]) -> Samples:
     for name in READERS:
         # Imported by name when a file needs it: pyarrow takes a third of a second.
         reader = cast("Reader", importlib.import_module(f"autoscaler.metrics.{name}"))
         if path.name.lower().endswith(reader.SUFFIXES):
-            return reader.read(path, timezone=timezone)
+            return reader.read(path, timezone=timezone, only=only)
     if not path.exists():
         raise DataError(f"{path}: there is no such file")
     raise DataError(f"{path}: is neither .csv, .csv.gz nor .parquet by its name")

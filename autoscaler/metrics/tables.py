@@ -21,6 +21,9 @@ from forecasts.limits import Kind
 COLUMNS = ("unique_id", "ds", "y")
 # So many reasons are kept; a file in the wrong form has one for every row.
 MOST_REASONS = 1000
+# So many series and samples are held at once; a file with more is read series by series.
+MOST_SERIES = 10_000
+MOST_SAMPLES = 50_000_000
 
 
 @contextmanager
@@ -57,6 +60,13 @@ def pick(found: Sequence[str], place: str) -> tuple[int, int, int]:
             raise DataError(f"{place}: there is no column {name!r} among {shown}; {hint}")
     unique_id, ds, y = (list(found).index(name) for name in COLUMNS)
     return unique_id, ds, y
+
+
+def refuse_too_much(path: Path, *, series: int, samples: int) -> None:
+    """DataError, with the mend, where a file holds more than is held in memory at once."""
+    if series > MOST_SERIES or samples > MOST_SAMPLES:
+        what = f"{MOST_SERIES:,} series" if series > MOST_SERIES else f"{MOST_SAMPLES:,} samples"
+        raise DataError(f"{path}: holds more than {what}; name those that are needed with --series")
 
 
 def chosen(

@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 from autoscaler.errors import StoreError
-from autoscaler.store.tables import INSERT_ONLY, SCHEMA_VERSION, SchemaRow
+from autoscaler.store.tables import INSERT_ONLY, SCHEMA_VERSION, MemoryRow, SchemaRow
 
 BUSY_MS = 5_000
 
@@ -68,7 +68,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def identity(engine: Engine) -> str:
     """The random name of this store: keys made from its rows never meet those of another."""
     with reading(engine) as connection:
-        return str(connection.execute(text("SELECT identity FROM schema_version")).scalar_one())
+        newest = "SELECT identity FROM schema_version ORDER BY version DESC LIMIT 1"
+        return str(connection.execute(text(newest)).scalar_one())
 
 
 def _prepare(connection: Any, _: object) -> None:
@@ -109,10 +110,21 @@ def _make(connection: Connection) -> None:
     connection.execute(SQLModel.metadata.tables[str(SchemaRow.__tablename__)].insert().values(row))
 
 
+def _from_1(connection: Connection) -> int:
+    """Schema 2 has the table of what scalers learnt; its row stands beside the one of schema 1."""
+    SQLModel.metadata.create_all(connection, tables=[SQLModel.metadata.tables[str(MemoryRow.__tablename__)]])
+    connection.execute(
+        text("INSERT INTO schema_version (version, identity) SELECT 2, identity FROM schema_version")
+    )
+    return 2
+
+
 def _check(connection: Connection, path: str, tables: set[str]) -> None:
     if "schema_version" not in tables:
         raise StoreError(f"{path} is another program's database; name another file as `state`")
     version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar_one()
+    if version == 1:
+        version = _from_1(connection)
     if version is None or version < SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema {version}, older than {SCHEMA_VERSION}, which this program reads; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: without `memory`
 
 
 class SchemaRow(SQLModel, table=True):
@@ -28,6 +28,27 @@ class ChunkRow(SQLModel, table=True):
     steps: int
     codec: str
     values: bytes
+
+
+class MemoryRow(SQLModel, table=True):
+    """What a scaler has learnt of a pool: `shape` describes the arrays in `packed`, `checksum` is their CRC.
+
+    `of` names what it depends on; it has seen `steps` of `step_s` seconds from `start` on. `facts` is JSON:
+    what was chosen, as of `told_at`. The newest replaces the one before.
+    """
+
+    __tablename__ = "memory"
+
+    pool: str = Field(primary_key=True)
+    of: str
+    start: int
+    step_s: int
+    steps: int
+    shape: str
+    packed: bytes
+    checksum: int
+    told_at: str
+    facts: str
 
 
 class PlanRow(SQLModel, table=True):

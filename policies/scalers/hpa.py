@@ -18,7 +18,7 @@ tick by tick. Both ways give the same targets (a law in the tests).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -89,6 +89,7 @@ class State:
     seen: int
     last: Floats
     held: bool = False
+    SERIES_AXIS: ClassVar[dict[str, int]] = {"recent": 1}
 
 
 def steer(violation: float) -> dict[str, float]:

@@ -43,11 +43,8 @@ class Settings(PoolSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class State:
-    """`recent` float64 [series, window]: the newest demand; `current` float64 [series]: the size."""
-
-    recent: Floats
-    current: Floats
+class State(windows.Recent):
+    """The newest demand and the size, see windows.Recent."""
 
 
 def steer(violation: float) -> dict[str, float]:
@@ -74,8 +71,8 @@ def targets(
     series, steps = demand.shape
     state = state or begin(np.broadcast_to(settings.floor, (series,)), settings)
     window = settings.window
-    known = windows.joined(state.recent, demand)
+    known = windows.joined(state.recent, demand, state.alike)
     peak = windows.trailing_max(known, window)[:, window - 1 : window - 1 + steps]
     out = windows.whole_units(peak, settings.margin, state.current, settings)
-    recent = windows.newest(known, window, series)
-    return out, State(recent=recent, current=out[:, -1].astype(np.float64))
+    recent = windows.newest(known, window, series // state.alike)
+    return out, replace(state, recent=recent, current=out[:, -1].astype(np.float64))

@@ -50,14 +50,8 @@ class Settings(PoolSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class State:
-    """`recent` float64 [series, season or window]: the newest demand; `current` float64 [series]: the size.
-
-    The longer of season and window is kept.
-    """
-
-    recent: Floats
-    current: Floats
+class State(windows.Recent):
+    """The newest demand and the size, see windows.Recent; the longer of season and window is kept."""
 
 
 def steer(violation: float) -> dict[str, float]:
@@ -85,12 +79,12 @@ def targets(
     series, steps = demand.shape
     state = state or begin(np.broadcast_to(settings.floor, (series,)), settings)
     now = state.recent.shape[1]  # the column of the first step
-    known = windows.joined(state.recent, demand)
+    known = windows.joined(state.recent, demand, state.alike)
     # Where the season is no longer than the lead time, its end is not known yet.
     lead = min(settings.lead_steps, settings.season - 1)
     until = now - settings.season + lead
     seasonal = windows.trailing_max(known, lead + 1)[:, until : until + steps]
     rolling = windows.trailing_max(known, settings.window)[:, now - 1 : now - 1 + steps]
     out = windows.whole_units(np.fmax(seasonal, rolling), settings.margin, state.current, settings)
-    recent = windows.newest(known, now, series)
-    return out, State(recent=recent, current=out[:, -1].astype(np.float64))
+    recent = windows.newest(known, now, series // state.alike)
+    return out, replace(state, recent=recent, current=out[:, -1].astype(np.float64))

@@ -13,9 +13,10 @@ SEASONS = (24, 168)
 HORIZON = 30
 WEEKS = 4
 
-LIBRARY = tuple(name for name in names() if name != "seasonal_naive")
+QUICK = ("ridge", "seasonal_naive")
+LIBRARY = tuple(name for name in names() if name not in QUICK)
 MODELS = pytest.mark.parametrize(
-    "model", ["seasonal_naive", *(pytest.param(name, marks=pytest.mark.slow) for name in LIBRARY)]
+    "model", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in LIBRARY)]
 )
 
 
@@ -138,8 +139,8 @@ def test_f16_zeros_at_the_tail_do_not_pull_the_forecast_down(model):
 
 def test_models_are_found_by_their_module_name():
     """Whatever module lies in the folder is a model; a wrong name is told with the nearest."""
-    assert names() == ("ets", "mstl", "seasonal_naive", "theta")
+    assert names() == ("auto", "ets", "mstl", "ridge", "seasonal_naive", "theta")
     with pytest.raises(BadInput, match="did you mean theta"):
         load("thetta")
-    with pytest.raises(BadInput, match="there are ets, mstl"):
+    with pytest.raises(BadInput, match="there are auto, ets, mstl"):
         load("prophet")

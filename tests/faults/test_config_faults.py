@@ -17,6 +17,10 @@ pools:
     maximum: 60
     demands: [{series: a, unit_capacity: 20}]
 """
+EVENT = """\
+events:
+  - {name: sale, pools: [web], start: 2026-11-27T00:00Z, end: 2026-11-28T00:00Z, multiplier: 1.8}
+"""
 
 
 def problems(tmp_path, text):
@@ -142,6 +146,38 @@ CASES = {
         8,
         "'z' is a former id of a already",
     ),
+    "event of no pool": (
+        HEAD + EVENT.replace("[web]", "[wep]"),
+        10,
+        "'wep' is no pool of this file; did you mean",
+    ),
+    "event of an empty list": (HEAD + EVENT.replace("[web]", "[]"), 10, "leave the key out for all of them"),
+    "event that ends before it begins": (HEAD + EVENT.replace("28T", "26T"), 10, "is not after start"),
+    "event without a zone": (HEAD + EVENT.replace("28T00:00Z", "28T00:00"), 10, "has no time zone"),
+    "event of two kinds": (
+        HEAD + EVENT.replace("1.8}", "1.8, like: {start: 2025-11-28T00:00Z, end: 2025-11-29T00:00Z}}"),
+        10,
+        "give either multiplier or like, not both",
+    ),
+    "event of no kind": (HEAD + EVENT.replace(", multiplier: 1.8", ""), 10, "one of them is needed"),
+    "event like itself": (
+        HEAD + EVENT.replace("multiplier: 1.8", "like: {start: 2026-11-26T00:00Z, end: 2026-11-28T00:00Z}"),
+        10,
+        "is over before this one starts",
+    ),
+    "absurd multiplier": (
+        HEAD + EVENT.replace("1.8", "180"),
+        10,
+        "which is from 0.01 to 100; 1.8 is 80 % more",
+    ),
+    "mask of no pool": (
+        HEAD + "mask: [{pools: [api], start: 2026-11-01T00:00Z, end: 2026-11-02T00:00Z}]\n",
+        9,
+        "'api' is no pool of this file",
+    ),
+    "holiday that is none": ("calendar: {holidays: [2026-02-30]}\n", 1, "is no day; write 2026-12-25"),
+    "calendar of no zone": ("calendar: {timezone: Mars/Olympus}\n", 1, "is no time zone; write Europe/Rome"),
+    "calendar like no day": ("calendar: {like: sonday}\n", 1, "did you mean sunday?"),
     "alias": ("a: &x [1]\npools: *x\n", 1, "anchors and aliases are refused"),
     "merge key": ("pools: {web: {<<: {minimum: 1}}}\n", 1, "pools.web.<<: unknown key"),
     "python tag": ("state: !!python/object/apply:os.system [ls]\n", 1, "the tag"),

@@ -242,10 +242,21 @@ def test_f28_leap_day_and_year_end_are_ordinary():
 
 @pytest.mark.slow
 def test_f80_too_little_history_is_naive_with_a_word():
-    """A series of one day has the seasonal naive, and the note says how much the model lacks."""
+    """A series of one day has the seasonal naive; the notes say which day it is and what the model lacks."""
     series = Series(unique_id="web", start=T0, step_s=3600, y=np.full(30, 5.0))
     given = {"model": "theta", "issued_at": series.end, "horizon": 6, "levels": (0.5, 0.9)}
     result = engine.forecast([series], **given)["web"]
     assert result.model == "seasonal_naive"
-    assert result.notes == ("theta failed: needs 48 points, and has 30",)
+    assert result.notes == ("learning: day 2 of 14", "theta failed: needs 48 points, and has 30")
     assert np.allclose(result.values, 5.0)
+
+
+@pytest.mark.parametrize(("days", "notes"), [(5, ("learning: day 5 of 14",)), (14, ()), (20, ())])
+def test_f80_the_note_counts_the_days(days, notes):
+    """On the fifth day the note says so, after two weeks none does; a model is asked from two days on."""
+    hours = np.tile(load(DAY)[:: DAY // 24], days)[: 24 * days - (days < 14)]
+    y = np.r_[np.full(50, np.nan), hours]
+    series = Series(unique_id="web", start=T0, step_s=3600, y=y)
+    given = {"model": "ridge", "issued_at": series.end, "horizon": 6, "levels": (0.5, 0.9)}
+    result = engine.forecast([series], **given)["web"]
+    assert (result.model, result.notes) == ("ridge", notes)

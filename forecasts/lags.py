@@ -1,0 +1,109 @@
+"""Features of the ridge model: what a past says about a step ahead, each a demand of its own.
+
+The ONE feature function, used to fit and to predict. Of step t + h, seen from t, every feature is made from
+y[:t] alone (the point-in-time law, tested): values and means of the same hour of past days and weeks,
+trailing means, and by how much the last hours lie above their profile. Nothing is said of the clock: the
+lags know it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Steps = NDArray[np.int64]
+
+DAYS, WEEKS = 7, 4
+MEANS_H = (1, 3, 6, 24, 72, 168, 672)
+ABOVE_H = (1, 3, 24)
+# The columns, in order; the first is what the others are measured against, the last ones are differences.
+NAMES = (
+    "day_mean_7",
+    "day_1",
+    "day_mean_3",
+    "week_1",
+    "week_mean_2",
+    "week_mean_4",
+    "day_around",
+    "week_around",
+    *(f"mean_{hours}h" for hours in MEANS_H),
+    *(f"above_{kind}_{hours}h" for hours in ABOVE_H for kind in ("day", "week")),
+)
+DIFFERENCES = 2 * len(ABOVE_H)
+
+
+def features(y: Floats, at: Steps, ahead: Steps, *, day: int) -> Floats:
+    """float64 [rows, NAMES]: what y[:at] says of step at + ahead, row by row.
+
+    `y` float64 [steps] without absent values; `at` from 1 to its length; `day` is the steps of a day. A lag
+    that does not exist yet is taken from the shorter one, at last from the newest value.
+    """
+    past = _Past(y, at, day)
+    newest = y[at - 1]
+    by_day = past.seasons(ahead, day, DAYS)
+    by_week = past.seasons(ahead, 7 * day, WEEKS)
+    day_1 = _mean(by_day[:1], newest)
+    day_3 = _mean(by_day[:3], newest)
+    day_7 = _mean(by_day, newest)
+    day_around = past.around(ahead, day, day_1)
+    columns = [day_7, day_1, day_3]
+    columns += [_mean(by_week[:count], day_7) for count in (1, 2, 4)]
+    columns += [day_around, past.around(ahead, 7 * day, day_around)]
+    columns += [past.mean(past.hours(hours)) for hours in MEANS_H]
+    for hours in ABOVE_H:
+        span = past.hours(hours)
+        now, usual = past.mean(span), past.usual(span)
+        before = past.mean(span, back=7 * day)
+        columns += [now - usual, now - np.where(at - span - 7 * day >= 0, before, usual)]
+    return np.stack(columns, axis=-1)
+
+
+class _Past:
+    """What came before each of the rows."""
+
+    def __init__(self, y: Floats, at: Steps, day: int) -> None:
+        self._y, self._at, self._day = y, at, day
+        self._sums = np.concatenate([[0.0], np.cumsum(y)])
+
+    def hours(self, count: int) -> int:
+        """So many hours in steps, at least one."""
+        return max(1, round(count * self._day / 24))
+
+    def seasons(self, ahead: Steps, season: int, count: int) -> Floats:
+        """The same step of the last `count` whole seasons, [count, rows], NaN before the beginning."""
+        back = season * (ahead // season + np.arange(1, count + 1)[:, None])
+        source = self._at + ahead - back
+        return np.where(source >= 0, self._y[np.maximum(source, 0)], np.nan)
+
+    def around(self, ahead: Steps, season: int, otherwise: Floats) -> Floats:
+        """The mean of the two neighbours of the same step one season back."""
+        source = self._at + ahead - season * (ahead // season + 1)
+        after = np.minimum(source + 1, self._at - 1)
+        two = (self._y[np.maximum(source - 1, 0)] + self._y[np.maximum(after, 0)]) / 2
+        return np.where(source >= 1, two, otherwise)
+
+    def mean(self, span: int, back: int = 0) -> Floats:
+        """The mean of the `span` steps that ended `back` steps ago, or what there is of them."""
+        end = np.maximum(self._at - back, 1)
+        begin = np.maximum(end - span, 0)
+        means: Floats = (self._sums[end] - self._sums[begin]) / (end - begin)
+        return means
+
+    def usual(self, span: int) -> Floats:
+        """What the last `span` steps are on the days of the last week that are there; else as they are."""
+        means = np.stack([self.mean(span, back=self._day * k) for k in range(1, DAYS + 1)])
+        there = self._at - span - self._day * np.arange(1, DAYS + 1)[:, None] >= 0
+        return _mean(np.where(there, means, np.nan), self.mean(span))
+
+
+def _mean(values: Floats, otherwise: Floats) -> Floats:
+    """The mean over the first axis of what is finite [rows]; `otherwise` where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), otherwise)

@@ -1,0 +1,96 @@
+"""Laws of the long forecasts: features see nothing later, units do not matter, bands widen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from forecasts.lags import NAMES, features
+from forecasts.models.ridge import fit_predict
+
+LEVELS = (0.025, 0.5, 0.975)
+
+
+def load(weeks=5, seed=3):
+    hours = np.arange(weeks * 168)
+    weekend = np.where(hours // 24 % 7 >= 5, 0.6, 1.0)
+    noise = np.random.default_rng(seed).normal(0, 3, hours.size)
+    return (100 + 40 * np.sin(hours / 24 * 2 * np.pi)) * weekend + noise
+
+
+@given(arrays.arrays(np.float64, 240, elements=st.floats(0, 1e6)), st.integers(1, 239), st.integers(0, 400))
+def test_features_do_not_see_the_future(y, at, ahead):
+    """From the whole history and from the history cut at the moment come the same numbers."""
+    rows = np.array([at]), np.array([ahead])
+    whole = features(y, *rows, day=24)
+    assert whole.shape == (1, len(NAMES))
+    assert np.array_equal(whole, features(y[:at], *rows, day=24))
+    assert np.isfinite(whole).all()
+
+
+@given(arrays.arrays(np.float64, 300, elements=st.floats(1, 1e6)), st.sampled_from([0.001, 1000.0]))
+def test_features_have_the_unit_of_the_load(y, unit):
+    """Demand in another unit has the same features in that unit."""
+    rows = np.array([50, 200, 300]), np.array([0, 30, 500])
+    one, other = features(y, *rows, day=24), features(unit * y, *rows, day=24)
+    assert np.abs(unit * one - other).max() <= 1e-9 * unit * y.max()
+
+
+def test_ridge_knows_no_unit():
+    """A load in thousands is forecast as the load itself."""
+    y = load()
+    (one,) = fit_predict([y], 48, LEVELS)
+    (other,) = fit_predict([1000 * y], 48, LEVELS)
+    assert np.allclose(1000 * one, other, rtol=1e-6)
+
+
+def test_five_weeks_keep_the_week_and_widen():
+    """From five weeks of history five weeks ahead: weekends stay weekends, and the band of the last week is
+    wider than that of the first.
+    """
+    y = load()
+    (values,) = fit_predict([y], 5 * 168, LEVELS)
+    middle = values[:, 1].reshape(5, 7, 24).mean(axis=2)
+    assert (middle[:, 5:].max(axis=1) < middle[:, :5].min(axis=1)).all()
+    width = (values[:, 2] - values[:, 0]).reshape(5, -1).mean(axis=1)
+    assert width[-1] > width[0]
+    assert values.max() < 2 * y.max()
+
+
+@pytest.mark.slow
+def test_the_band_covers_what_it_says_on_a_load_it_knows():
+    """Over 40 origins of a seasonal load with noise the 95 % band holds 92 to 99.5 % of what came."""
+    inside = []
+    for seed in range(40):
+        y = load(4, seed)
+        (values,) = fit_predict([y[:-48]], 48, LEVELS)
+        inside.append(((y[-48:] >= values[:, 0]) & (y[-48:] <= values[:, 2])).mean())
+    assert 0.92 <= np.mean(inside) <= 0.995
+
+
+@pytest.mark.parametrize("step", [5.0, 0.2])
+def test_f25_a_level_that_shifts_is_followed_within_a_day(step):
+    """A day after demand became five times as much, or a fifth, the forecast is there."""
+    y = load()
+    y[-24:] *= step
+    (values,) = fit_predict([y], 24, LEVELS)
+    ratio = values[:4, 1].mean() / y[-24:-20].mean()
+    assert 0.5 < ratio < 2
+
+
+def test_f86_the_golden_forecast_of_ridge():
+    """A fixed load is forecast as on record, to a part in a thousand: no library may move the numbers."""
+    (values,) = fit_predict([np.round(load(), 3)], 48, LEVELS)
+    found = values[[0, 12, 30, 47]]
+    assert found == pytest.approx(np.array(GOLDEN), rel=1e-3)
+
+
+GOLDEN = [
+    [61.6538, 71.0903, 103.9797],
+    [81.8686, 95.6046, 113.5382],
+    [121.7256, 142.2344, 156.3984],
+    [76.1901, 90.0027, 99.5422],
+]
