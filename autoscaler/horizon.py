@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoscaler import engine, parallel, tick
+from autoscaler import engine, foreseen, parallel, tick
 from autoscaler.errors import UsageError
 from forecasts import frame
-from forecasts.fallback import last_resort
+from forecasts.fallback import SAME_HOUR, last_resort
 from forecasts.types import DAY_S, HOUR_S, Forecast, Series
 from policies import comparison, horizon, scalers, sizing
 from policies.assumptions import Assumption, AssumptionError, Terms, assumed, known
@@ -33,18 +33,18 @@ WORTH_PROCESSES = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What is known of one pool: its terms as they are and as assumed, its forecasts, its demand in units."""
+    """What is known of one pool: its terms as they are and as assumed, its demand ahead under each, its past.
+
+    `past` is the demand that may be learnt from, in units of the terms as they are.
+    """
 
     terms: Terms
     what_if: Terms | None
-    forecasts: tuple[tuple[Forecast, int], ...]  # each with the number of its metric
-    demand: Series
+    ahead: horizon.Demand
+    ahead_if: horizon.Demand | None
+    past: Series
+    model: str
     notes: tuple[str, ...]
-
-    def hourly(self, terms: Terms) -> horizon.Floats:
-        """Quantiles ahead in units under some terms, float64 [hours, level]."""
-        capacities = [demand.unit_capacity for demand in terms.pool.demands]
-        return horizon.hourly_demand(terms, [(found, capacities[at]) for found, at in self.forecasts])
 
 
 def look(
@@ -61,7 +61,7 @@ def look(
     hears of those. UsageError for an assumption that a pool cannot be under. Nothing is planned.
     """
     _refuse(app, assumptions)
-    seen = tick.observe(app)
+    seen = tick.observe(app, ahead_s=hours * HOUR_S)
     now = seen.snapshot.taken_at
     start = now - timedelta(seconds=now.timestamp() % HOUR_S)
     both = [
@@ -76,19 +76,19 @@ def look(
     )
     found, gaps = [], list(seen.snapshot.gaps)
     for terms, what_if in both:
-        entry = _known(seen, terms, what_if, raw)
+        entry = _known(app, seen, (terms, what_if), raw, levels)
         if isinstance(entry, Gap):
             gaps.append(entry)
         else:
             found.append(entry)
-    margins = _margins(found, levels, replaying)
+    margins = _margins(found, replaying)
     result = horizon.Horizon(
         what_if=bool(assumptions),
         assumptions=tuple(entry.text for entry in assumptions),
         made_at=now,
         start=start,
         hours=hours,
-        pools=tuple(_pool(entry, levels, margins, start=start, hours=hours) for entry in found),
+        pools=tuple(_pool(entry, margins, start=start, hours=hours) for entry in found),
         gaps=tuple(gaps),
     )
     return result, seen.notices
@@ -123,7 +123,10 @@ def _forecasts(
     levels: tuple[float, ...],
     on_series: Callable[[int], None] | None,
 ) -> Mapping[str, Forecast | None]:
-    """Each series once, by the model of its pool; the last resort where no forecast passes the gate."""
+    """Each series once, by the model of its pool; the last resort where no forecast passes the gate.
+
+    Models see what they may learn from; holidays are as the calendar says.
+    """
     models = {
         demand.series: app.policy.of(pool.id).model
         for pool in seen.snapshot.pools
@@ -131,7 +134,7 @@ def _forecasts(
         if demand.series in seen.series
     }
     found = engine.forecast(
-        [seen.series[name] for name in sorted(models)],
+        [foreseen.without_holidays(app, seen.learnt[name]) for name in sorted(models)],
         model=models,
         issued_at=start,
         horizon=horizon_hours,
@@ -139,10 +142,10 @@ def _forecasts(
         timeout_s=app.configuration.forecast.timeout_s,
         on_progress=on_series,
     )
-    return {
+    raw = {
         name: forecast
         or last_resort(
-            frame.hourly(seen.series[name]).until(start),
+            frame.hourly(seen.learnt[name]).until(start),
             issued_at=start,
             horizon=horizon_hours,
             levels=levels,
@@ -150,30 +153,73 @@ def _forecasts(
         )
         for name, forecast in found.items()
     }
+    return foreseen.holidays(app, seen.learnt, raw)
 
 
 def _known(
-    seen: tick.Seen, terms: Terms, what_if: Terms | None, raw: Mapping[str, Forecast | None]
+    app: App,
+    seen: tick.Seen,
+    both: tuple[Terms, Terms | None],
+    raw: Mapping[str, Forecast | None],
+    levels: tuple[float, ...],
 ) -> _Known | Gap:
-    """What is known of a pool; a gap where none of its metrics has a forecast."""
+    """What is known of a pool, as it is and as assumed; a gap where none of its metrics has a forecast."""
+    terms, what_if = both
     demands = list(enumerate(terms.pool.demands))
     forecasts = [(forecast, at) for at, demand in demands if (forecast := raw.get(demand.series)) is not None]
     if not forecasts:
         return Gap(source=terms.pool.id, code="NO_FORECAST", why="none of its metrics has a forecast")
-    missing = [f"{demand.series} has no forecast" for _, demand in demands if raw.get(demand.series) is None]
+    notes = [note for forecast, _ in forecasts for note in forecast.notes]
+    notes += [
+        f"{forecast.unique_id}: the largest of the same hour of past weeks stands for low, mid and high alike"
+        for forecast, _ in forecasts
+        if forecast.model == SAME_HOUR
+    ]
+    notes += [f"{demand.series} has no forecast" for _, demand in demands if raw.get(demand.series) is None]
     refused = [seen.refused[demand.series] for _, demand in demands if demand.series in seen.refused]
     there = [demand for _, demand in demands if demand.series in seen.series]
+    ahead, told = _ahead(app, seen, terms, forecasts, levels)
     return _Known(
         terms=terms,
         what_if=what_if,
-        forecasts=tuple(forecasts),
-        demand=sizing.demand_units(
-            [seen.series[demand.series] for demand in there],
+        ahead=ahead,
+        ahead_if=None if what_if is None else _ahead(app, seen, what_if, forecasts, levels)[0],
+        past=sizing.demand_units(
+            [seen.learnt[demand.series] for demand in there],
             [demand.unit_capacity for demand in there],
             end=seen.snapshot.taken_at,
         ),
-        notes=(*(note for forecast, _ in forecasts for note in forecast.notes), *missing, *refused),
+        model=" + ".join(dict.fromkeys(forecast.model for forecast, _ in forecasts)),
+        notes=tuple(dict.fromkeys([*notes, *refused, *told])),
     )
+
+
+def _ahead(
+    app: App,
+    seen: tick.Seen,
+    terms: Terms,
+    forecasts: Sequence[tuple[Forecast, int]],
+    levels: tuple[float, ...],
+) -> tuple[horizon.Demand, tuple[str, ...]]:
+    """Demand ahead under some terms, with declared events, and what is told of those.
+
+    `forecasts` come with the number of the metric among the pool's.
+    """
+    begin, hours = forecasts[0][0].issued_at, len(forecasts[0][0].values)
+    past = {
+        event: {name: replace(one, y=terms.demand(one.y)) for name, one in known.items()}
+        for event, known in seen.imitated.items()
+    }
+    doubtful = any(demand.series in seen.refused for demand in terms.pool.demands)
+    events = foreseen.foretold(app, terms.pool, past, begin=begin, hours=hours, doubtful=doubtful)
+    capacities = [demand.unit_capacity for demand in terms.pool.demands]
+    parts = [(found.values * events.ratio[:, None], capacities[at]) for found, at in forecasts]
+    return horizon.Demand(
+        levels=levels,
+        values=horizon.hourly_demand(terms, parts),
+        swell=terms.swell * events.ratio,
+        least=events.least,
+    ), events.notes
 
 
 # What a margin depends on: the pool, and those of its terms that its scaler knows.
@@ -185,9 +231,7 @@ def _key(terms: Terms) -> _Key:
 
 
 def _margins(
-    found: Iterable[_Known],
-    levels: tuple[float, ...],
-    replaying: Callable[[int], Callable[[int], None]] | None,
+    found: Iterable[_Known], replaying: Callable[[int], Callable[[int], None]] | None
 ) -> dict[_Key, horizon.Margin]:
     """The margin of every pool under its terms, by replay where that is possible.
 
@@ -197,10 +241,10 @@ def _margins(
     wanted = {
         _key(terms): (entry, terms)
         for entry in found
-        for terms in (entry.terms, entry.what_if)
+        for terms in (entry.what_if, entry.terms)
         if terms is not None
     }
-    jobs = {key: job for key, (entry, terms) in wanted.items() if (job := _job(entry.demand, terms))}
+    jobs = {key: job for key, (entry, terms) in wanted.items() if (job := _job(entry.past, terms))}
     steps = sum(len(series.y) for series, _ in jobs.values())
     answers = parallel.over(
         comparison.attempt,
@@ -209,7 +253,7 @@ def _margins(
         on_done=replaying(len(jobs)) if replaying else lambda _done: None,
     )
     trials = dict(zip(jobs, answers, strict=True))
-    return {key: _margin(*wanted[key], levels, trials.get(key)) for key in wanted}
+    return {key: _margin(*wanted[key], trials.get(key)) for key in wanted}
 
 
 def _job(demand: Series, terms: Terms) -> tuple[Series, Rules] | None:
@@ -235,47 +279,43 @@ def _job(demand: Series, terms: Terms) -> tuple[Series, Rules] | None:
     return series, rules
 
 
-def _margin(
-    entry: _Known, terms: Terms, levels: tuple[float, ...], trial: Trial | str | None
-) -> horizon.Margin:
+def _margin(entry: _Known, terms: Terms, trial: Trial | str | None) -> horizon.Margin:
     level = _level(terms.rule)
-    rule = horizon.quantile_margin(
-        entry.hourly(entry.terms), levels, level=level, ratio=sizing.peak_to_mean(entry.demand)
-    )
+    near = horizon.quantile_margin(entry.ahead, level=level, ratio=sizing.peak_to_mean(entry.past))
+    quantile = f"quantile rule at p{level * 100:.6g}"
     why = trial if isinstance(trial, str) else f"less than {format_duration(LEAST_REPLAYED_S)} of history"
     if trial is not None and not isinstance(trial, str):
-        kept = horizon.margin_kept(trial, rule)
+        kept = horizon.margin_kept(trial, near)
         if kept is not None:
             scored_s = (len(trial.demand) - trial.warmup_steps) * trial.plant.step_s
             days = format_duration(scored_s // HOUR_S * HOUR_S)
-            return horizon.Margin(value=kept, rule=f"{terms.rule.scaler} as replayed on the last {days}")
+            rule = f"{terms.rule.scaler} as replayed on the last {days}"
+            if kept == (near, 0.0):
+                rule = (
+                    f"{quantile}, since {terms.rule.scaler} replayed on the last {days} stayed at the minimum"
+                )
+            return horizon.Margin(factor=kept[0], standby=kept[1], rule=rule, replayed=True)
         why = "nothing was asked of it in its last days"
-    return horizon.Margin(
-        value=rule,
-        rule=f"quantile rule at p{level * 100:.6g}, since {terms.rule.scaler} cannot be replayed: {why}",
-        early_s=terms.pool.lead_time_s,
-    )
+    rule = f"{quantile}, since {terms.rule.scaler} cannot be replayed: {why}"
+    return horizon.Margin(factor=near, rule=rule, replayed=False)
 
 
 def _pool(
-    entry: _Known,
-    levels: tuple[float, ...],
-    margins: Mapping[_Key, horizon.Margin],
-    *,
-    start: datetime,
-    hours: int,
+    entry: _Known, margins: Mapping[_Key, horizon.Margin], *, start: datetime, hours: int
 ) -> horizon.PoolHorizon:
-    def course(terms: Terms) -> horizon.Course:
-        demand = entry.hourly(terms)
-        return horizon.course(terms, demand, levels, margin=margins[_key(terms)], start=start, hours=hours)
+    def course(terms: Terms, ahead: horizon.Demand) -> horizon.Course:
+        return horizon.course(terms, ahead, margin=margins[_key(terms)], start=start, hours=hours)
 
     pool = entry.terms.pool
+    assumed = None
+    if entry.what_if is not None and entry.ahead_if is not None:
+        assumed = course(entry.what_if, entry.ahead_if)
     return horizon.PoolHorizon(
         pool=pool.id,
         kind=pool.kind.value,
         billable=pool.billable,
-        model=" + ".join(dict.fromkeys(forecast.model for forecast, _ in entry.forecasts)),
-        notes=tuple(dict.fromkeys(entry.notes)),
-        base=course(entry.terms),
-        assumed=None if entry.what_if is None else course(entry.what_if),
+        model=entry.model,
+        notes=entry.notes,
+        base=course(entry.terms, entry.ahead),
+        assumed=assumed,
     )

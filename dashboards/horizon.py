@@ -15,15 +15,15 @@ from policies.horizon import Band, Course, Horizon, PoolHorizon, Span, Totals
 from policies.units import format_duration, format_usd
 
 NARROWEST = 60
+LEAST_STANDBY = 0.005  # below it nothing would be shown but a zero
 _LABEL = 8
 _LONGEST_BY_DAY = 14 * 24
 _DROPPED = (
     "peak base",
     "unit-hours base",
     "peak what if",
-    "short",
-    "peak",
     "unit-hours what if",
+    "peak",
     "unit-hours",
     "low",
     "high",
@@ -74,7 +74,9 @@ def short(span: Span) -> str:
 
 def rule(course: Course) -> str:
     """How the units follow from demand."""
-    return f"{wording.number(course.margin)} x the mean demand of an hour: {wording.prose(course.rule)}"
+    spare = f" + {wording.number(course.standby)}" if course.standby >= LEAST_STANDBY else ""
+    units = f"{wording.number(course.factor)} x the mean demand of an hour{spare}"
+    return f"{units}: {wording.prose(course.rule)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +103,15 @@ class _Page:
         table = self._table(pool)
         lines += ["", *(f"  {line}".rstrip() for line in table.splitlines()), ""]
         lines += self._labelled("sized", f"{rule(pool.base)} ({wording.name(pool.model)})")
-        if pool.assumed is not None and _sized(pool.assumed) != _sized(pool.base):
+        if pool.assumed is not None and rule(pool.assumed) != rule(pool.base):
             lines += self._labelled("what if", rule(pool.assumed))
         return lines + [line for note in pool.notes for line in self._labelled("note", wording.prose(note))]
 
     def _title(self, pool: PoolHorizon) -> str:
         base, assumed = pool.base, pool.assumed or pool.base
-        parts = [_either(price(base), price(assumed)), _either(_bounds(base), _bounds(assumed))]
-        parts.append(_either(*(f"lead time {format_duration(c.lead_time_s)}" for c in (base, assumed))))
+        parts = [_either(price(base), price(assumed), "/h a unit"), _bounds(base, assumed)]
+        leads = [f"lead time {format_duration(c.lead_time_s)}" for c in (base, assumed)]
+        parts.append(_either(leads[0], leads[1], before="lead time "))
         parts += [] if pool.billable else ["allocated, not billed"]
         tail = "  " + ", ".join(parts)
         name = wording.name(pool.pool)
@@ -133,7 +136,7 @@ class _Page:
 
     def _table(self, pool: PoolHorizon) -> str:
         base = [*periods(self.horizon, pool.base), pool.base.total]
-        by = "day" if self.horizon.hours <= _LONGEST_BY_DAY else "week from"
+        by = "day from" if self.horizon.hours <= _LONGEST_BY_DAY else "week from"
         first = [*(day(span.start) for span in base[:-1]), "all"]
         if pool.assumed is None:
             head = [by, "unit-hours", "peak", "short", "USD", "low", "high"]
@@ -190,16 +193,16 @@ class _Page:
         return [f"  {self.ink.paint(label.ljust(_LABEL), Style.QUIET)}{first[2 + _LABEL :]}", *rest]
 
 
-def _sized(course: Course) -> tuple[float, str]:
-    return course.margin, course.rule
+def _bounds(base: Course, assumed: Course) -> str:
+    before, after = (f"{course.minimum:,} to {course.maximum:,} units" for course in (base, assumed))
+    return _either(before, after, after=" units")
 
 
-def _bounds(course: Course) -> str:
-    return f"{course.minimum:,} to {course.maximum:,} units"
-
-
-def _either(base: str, assumed: str) -> str:
-    return base if base == assumed else f"{base} -> {assumed}"
+def _either(base: str, assumed: str, after: str = "", before: str = "") -> str:
+    """Both where they differ: `$0.08 -> $0.16/h a unit`, without saying twice what is `before` or `after`."""
+    if base == assumed:
+        return base
+    return f"{base.removesuffix(after)} -> {assumed.removeprefix(before)}"
 
 
 def _size(span: Span) -> list[str]:

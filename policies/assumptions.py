@@ -15,11 +15,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from policies import units
 from policies.model import Pool
 from policies.policy import PoolPolicy
 from policies.scalers import MOST_UNITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LONGEST_LEAD_S = 7 * 86400
 LARGEST_FACTOR = 1e6
@@ -52,12 +58,21 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """A pool as it is assumed to be, and its demand: each metric is `scale` x what is forecast + `shift`."""
+    """A pool as it is assumed to be, and its demand: each metric is `scale` x what is forecast + `shift`.
+
+    `swell` is what the units are multiplied by that a scaler keeps whatever demand is: they come with the
+    ups and downs of demand, so they follow its scale and the size of a unit, and a flat demand has none.
+    """
 
     pool: Pool
     rule: PoolPolicy
     scale: float = 1.0
     shift: float = 0.0
+    swell: float = 1.0
+
+    def demand(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Demand of one metric under these terms, never below zero; of the shape that is given."""
+        return np.maximum(values * self.scale + self.shift, 0.0)
 
 
 def _signed(read: Callable[[str], float]) -> Callable[[str], float]:
@@ -156,8 +171,8 @@ def assumed(pool: Pool, rule: PoolPolicy, assumptions: Iterable[Assumption]) -> 
 
 def _demand(terms: Terms, entry: Assumption) -> Terms:
     shift = entry.put(terms.shift)
-    scale = {"*": terms.scale * entry.value, "+": terms.scale, "=": 0.0}[entry.sign]
-    return replace(terms, scale=scale, shift=shift)
+    factor = {"*": entry.value, "+": 1.0, "=": 0.0}[entry.sign]
+    return replace(terms, scale=terms.scale * factor, shift=shift, swell=terms.swell * factor)
 
 
 def _price(terms: Terms, entry: Assumption) -> Terms:
@@ -176,7 +191,13 @@ def _unit_capacity(terms: Terms, entry: Assumption) -> Terms:
     demands = tuple(
         replace(demand, unit_capacity=entry.put(demand.unit_capacity)) for demand in terms.pool.demands
     )
-    return replace(terms, pool=replace(terms.pool, demands=demands))
+    finer = [
+        before.unit_capacity / after.unit_capacity
+        for before, after in zip(terms.pool.demands, demands, strict=True)
+        if after.unit_capacity > 0  # what is not is refused
+    ]
+    pool = replace(terms.pool, demands=demands)
+    return replace(terms, pool=pool, swell=terms.swell * max(finer, default=1.0))
 
 
 def _minimum(terms: Terms, entry: Assumption) -> Terms:
@@ -212,8 +233,9 @@ def _check(terms: Terms, entry: Assumption) -> None:
     """Refuse what no pool can have."""
     pool, asked = terms.pool, terms.rule.violation
     what = f"{entry.text!r} gives {pool.id}"
-    if not (0 <= pool.minimum <= MOST_UNITS and 1 <= pool.maximum <= MOST_UNITS):
-        raise AssumptionError(f"{what} a minimum of {pool.minimum} and a maximum of {pool.maximum}")
+    for name, count, least in (("minimum", pool.minimum, 0), ("maximum", pool.maximum, 1)):
+        if not least <= count <= MOST_UNITS:
+            raise AssumptionError(f"{what} a {name} of {count}; it is from {least} to {MOST_UNITS:g}")
     if not 0 <= pool.lead_time_s <= LONGEST_LEAD_S:
         raise AssumptionError(f"{what} a lead time of {pool.lead_time_s} s; it is from 0 to a week")
     if not units.SMALLEST_VIOLATION <= asked <= units.LARGEST_VIOLATION:

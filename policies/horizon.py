@@ -2,12 +2,15 @@
 
 For each hour and each level of `BAND` (the 10, 50 and 90 % quantiles of the hour's mean demand)
 
-    units = ceil(margin x demand in units), with room for a lost zone, within minimum and maximum
+    units = factor x demand in units + standby, with room for a lost zone, within minimum and maximum
 
-`margin` is what the pool's own scaler kept above an hour's mean demand when it was replayed on the pool's
-last days (`margin_kept`). Where it could not be replayed, the quantile rule stands for it: an hour's peak
-over its mean on the past, times how far the quantile that the pool is sized by lies above the median over the
-first day ahead; and what the lead time after an hour needs, the hour needs too.
+`factor` and `standby` are what the pool's own scaler kept over an hour's mean demand when it was replayed on
+the pool's last days (`margin_kept`); units are means of an hour, so they need not be whole. Where it could
+not be replayed, the quantile rule stands for it: an hour's peak over its mean on the past, times how far the
+quantile that the pool is sized by lies above the median over the first day ahead, in whole units; and what
+the lead time after an hour needs, the hour needs too.
+
+Standby units grow with demand: those of `demand*2` are twice as many, and so are those of a declared event.
 
 The band is that of demand, hour by hour, as if every hour came out low, or high: the sum of weeks has a
 narrower one as far as hours err independently. Far quantiles are not what a pool is sized by: a plan made in
@@ -23,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecasts.types import HOUR_S, Forecast
+from forecasts.types import HOUR_S
 from policies.assumptions import Terms
 from policies.model import Gap
 from policies.planner import unit_usd
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 BAND = (0.1, 0.5, 0.9)
 DAY, WEEK = 24, 168
-LARGEST_MARGIN = 1e4
+LARGEST_FACTOR = 1e4
 _HALVINGS = 60
 _MOST = 1e15  # units; sums of weeks still fit 64 bits
 
@@ -80,14 +83,29 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """Units for each unit of an hour's mean demand. `rule` says in words where the figure is from.
+    """Units over an hour's mean demand: `factor` x it + `standby`. `rule` says in words where they are from.
 
-    `early_s`: an hour also needs what the time after it needs, so far ahead (0 where `value` knows of it).
+    `replayed`: the figures know of lead time and whole units; else both are put on top of them.
     """
 
-    value: float
+    factor: float
+    standby: float = 0.0
     rule: str
-    early_s: int = 0
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Demand:
+    """A pool's hourly demand in units, as it is forecast under some terms.
+
+    `values` float64 [hours, level] at `levels`; `swell` float64 [hours] is what standby units are multiplied
+    by; `least` float64 [hours] are units that a declared event needs in any case, NaN where there is none.
+    """
+
+    levels: tuple[float, ...]
+    values: Floats
+    swell: Floats
+    least: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +117,8 @@ class Course:
     maximum: int
     lead_time_s: int
     violation: float
-    margin: float
+    factor: float
+    standby: float
     rule: str
     total: Span
     weeks: tuple[Span, ...]
@@ -166,36 +185,35 @@ def _totals(pools: Iterable[PoolHorizon], of: Callable[[PoolHorizon], Course]) -
     return Totals(billable_usd=sums[True], allocated_usd=sums[False], unpriced=tuple(unpriced))
 
 
-def hourly_demand(terms: Terms, forecasts: Sequence[tuple[Forecast, float]]) -> Floats:
+def hourly_demand(terms: Terms, metrics: Sequence[tuple[Floats, float]]) -> Floats:
     """Quantiles of the pool's demand in units, float64 [hours, level], under its terms.
 
-    `forecasts` are hourly, each with the unit capacity of its metric, all of one shape; the pool's demand is
-    the largest over them, never below zero.
+    `metrics` are hourly quantiles, each with the unit capacity of its metric, all of one shape; the pool's
+    demand is the largest over them.
     """
-    parts = [
-        np.maximum(forecast.values * terms.scale + terms.shift, 0.0) / capacity
-        for forecast, capacity in forecasts
-    ]
-    need: Floats = np.minimum(np.max(parts, axis=0), _MOST / LARGEST_MARGIN)
+    parts = [terms.demand(values) / capacity for values, capacity in metrics]
+    need: Floats = np.minimum(np.max(parts, axis=0), _MOST / LARGEST_FACTOR)
     return need
 
 
-def quantile_margin(hourly: Floats, levels: Sequence[float], *, level: float, ratio: float) -> float:
-    """The margin of the quantile rule: `ratio` (hourly peaks to means) x quantile over median, a day ahead.
+def quantile_margin(demand: Demand, *, level: float, ratio: float) -> float:
+    """The factor of the quantile rule: `ratio` (hourly peaks to means) x quantile over median, a day ahead.
 
-    `hourly` float64 [hours, level] as it is forecast, without assumptions; `levels` hold `level` and 0.5.
+    `demand` as it is forecast, without assumptions; its levels hold `level` and 0.5.
     """
-    first = hourly[:DAY]
-    middle = float(first[:, levels.index(0.5)].sum())
-    upper = float(first[:, levels.index(level)].sum())
-    return min(LARGEST_MARGIN, max(1.0, ratio) * (max(1.0, upper / middle) if middle > 0 else 1.0))
+    first = demand.values[:DAY]
+    middle = float(first[:, demand.levels.index(0.5)].sum())
+    upper = float(first[:, demand.levels.index(level)].sum())
+    return min(LARGEST_FACTOR, max(1.0, ratio) * (max(1.0, upper / middle) if middle > 0 else 1.0))
 
 
-def margin_kept(trial: Trial, near: float) -> float | None:
-    """Units that a replayed scaler kept for each unit of an hour's mean demand, over its scored part.
+def margin_kept(trial: Trial, near: float) -> tuple[float, float] | None:
+    """Factor and standby of a replayed scaler over its scored part, by whole hours.
 
-    The figure by which the rule of this module comes to the same unit-hours; where several do (a pool that
-    stays at its minimum), the one nearest to `near`. None where nothing was scored or nothing asked for.
+    The factor is what it rose by from the average hour to the busiest tenth, over what demand rose by (each
+    sorted by itself; at least 1), and the standby such that the rule comes to the same unit-hours. Where
+    that leaves none it is the factor alone that does; where several factors do (a pool that stays at its
+    minimum), the one nearest to `near`. None where nothing was scored or nothing asked for.
     """
     per_hour = max(1, HOUR_S // trial.plant.step_s)
     hours = (len(trial.demand) - trial.warmup_steps) // per_hour
@@ -205,38 +223,46 @@ def margin_kept(trial: Trial, near: float) -> float | None:
     if not whole.any() or not demand[whole].any():
         return None
     means = demand[whole].mean(axis=1)
-    kept = float(trial.targets[first:].reshape(hours, per_hour)[whole].mean(axis=1).sum())
+    units = trial.targets[first:].reshape(hours, per_hour)[whole].mean(axis=1)
+    kept = float(units.sum())
 
-    def total(margin: float) -> float:
-        return float(np.maximum(np.ceil(means * margin - 1e-9), trial.plant.minimum).sum())
+    def total(factor: float, standby: float) -> float:
+        return float(np.maximum(means * factor + standby, trial.plant.minimum).sum())
 
-    low, high = _first(lambda m: total(m) >= kept), _first(lambda m: total(m) > kept)
-    return min(max(near, low), high)
+    low = _first(lambda f: total(f, 0.0) >= kept, LARGEST_FACTOR)
+    high = _first(lambda f: total(f, 0.0) > kept * (1 + 1e-9), LARGEST_FACTOR)
+    rises = _rise(means)
+    if low <= 1 or rises <= 0:
+        return min(max(near, low), high), 0.0
+    factor = min(low, max(1.0, _rise(units) / rises))
+    return factor, _first(lambda s: total(factor, s) >= kept, kept)
 
 
-def _first(true_from: Callable[[float], bool]) -> float:
-    """Where a condition that stays true once it is begins to be so, between 0 and the largest margin."""
-    low, high = 0.0, LARGEST_MARGIN
+def _rise(hourly: Floats) -> float:
+    """From the average hour to the average of the busiest tenth."""
+    busiest = np.sort(hourly)[-max(1, len(hourly) // 10) :]
+    return float(busiest.mean() - hourly.mean())
+
+
+def _first(true_from: Callable[[float], bool], most: float) -> float:
+    """Where a condition that stays true once it is begins to be so, between 0 and `most`."""
+    if true_from(0.0):
+        return 0.0
+    low, high = 0.0, most
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if true_from(middle) else (middle, high)
     return high
 
 
-def course(
-    terms: Terms, demand: Floats, levels: Sequence[float], *, margin: Margin, start: datetime, hours: int
-) -> Course:
+def course(terms: Terms, demand: Demand, *, margin: Margin, start: datetime, hours: int) -> Course:
     """What a pool needs and costs over `hours` hours from `start` on.
 
-    `demand` float64 [hours or more, level] in units holds every level of `BAND`; what lies beyond `hours` is
-    only looked at where units must be there early.
+    `demand` has as many hours or more, and every level of `BAND`; what lies beyond `hours` is only looked at
+    where units must be there early.
     """
     pool = terms.pool
-    zones = len(pool.ready) if terms.rule.survive_zone_loss else 1
-    columns = [levels.index(level) for level in BAND]
-    need = np.ceil(demand[:, columns] * margin.value - 1e-9)
-    need = np.maximum.accumulate(need, axis=1)  # a band is in order whatever the forecast
-    wanted = np.maximum(_early(_with_spare(need, zones), margin.early_s)[:hours], pool.minimum)
+    wanted = np.maximum(_wanted(terms, demand, margin)[:hours], pool.minimum)
     price = unit_usd(pool)
     usd = None if price is None else price.mid
     spans = [_span(wanted, pool.maximum, usd, start, part) for part in _parts(hours, WEEK)]
@@ -246,13 +272,27 @@ def course(
         maximum=pool.maximum,
         lead_time_s=pool.lead_time_s,
         violation=terms.rule.violation,
-        margin=margin.value,
+        factor=margin.factor,
+        standby=margin.standby,
         rule=margin.rule,
         total=_span(wanted, pool.maximum, usd, start, slice(0, hours)),
         weeks=tuple(spans),
         days=tuple(_span(wanted, pool.maximum, usd, start, part) for part in _parts(hours, DAY)),
-        units=tuple(int(units) for units in np.ceil(np.minimum(wanted[:, 1], pool.maximum)).tolist()),
+        units=tuple(int(units) for units in np.ceil(np.minimum(wanted[:, 1], pool.maximum) - 1e-9).tolist()),
     )
+
+
+def _wanted(terms: Terms, demand: Demand, margin: Margin) -> Floats:
+    """Units before minimum and maximum, float64 [hours, low mid high]."""
+    zones = len(terms.pool.ready) if terms.rule.survive_zone_loss else 1
+    middling = [demand.levels.index(level) for level in BAND]
+    need = demand.values[:, middling] * margin.factor + (margin.standby * demand.swell)[:, None]
+    need = np.fmax(
+        np.maximum.accumulate(need, axis=1), demand.least[:, None]
+    )  # in order whatever the forecast
+    if margin.replayed:
+        return _with_spare(need, zones)
+    return _early(_with_spare(np.ceil(need - 1e-9), zones), terms.pool.lead_time_s)
 
 
 def _early(need: Floats, seconds: int) -> Floats:
@@ -273,7 +313,7 @@ def _with_spare(units: Floats, zones: int) -> Floats:
     if zones < 2:
         return units
     spare = np.vectorize(lambda count: with_zone_spare(int(count), zones), otypes=[np.float64])
-    out: Floats = spare(units)
+    out: Floats = spare(np.ceil(units - 1e-9))
     return out
 
 
@@ -290,7 +330,7 @@ def _span(wanted: Floats, maximum: int, usd: float | None, start: datetime, part
         hours=part.stop - part.start,
         unit_hours=unit_hours,
         usd=None if usd is None else unit_hours.times(usd),
-        peak_units=_band(np.ceil(held.max(axis=0))),
+        peak_units=_band(np.ceil(held.max(axis=0) - 1e-9)),
         hours_short=_band((short > 0).sum(axis=0)),
         short_by=_band(short.max(axis=0)),
     )
