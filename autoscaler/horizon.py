@@ -290,10 +290,8 @@ def _margin(entry: _Known, terms: Terms, trial: Trial | str | None) -> horizon.M
             scored_s = (len(trial.demand) - trial.warmup_steps) * trial.plant.step_s
             days = format_duration(scored_s // HOUR_S * HOUR_S)
             rule = f"{terms.rule.scaler} as replayed on the last {days}"
-            if kept == (near, 0.0):
-                rule = (
-                    f"{quantile}, since {terms.rule.scaler} replayed on the last {days} stayed at the minimum"
-                )
+            if (trial.targets[trial.warmup_steps :] <= trial.plant.minimum).all():
+                rule += ", all of them at the minimum"
             return horizon.Margin(factor=kept[0], standby=kept[1], rule=rule, replayed=True)
         why = "nothing was asked of it in its last days"
     rule = f"{quantile}, since {terms.rule.scaler} cannot be replayed: {why}"

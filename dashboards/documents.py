@@ -89,9 +89,14 @@ def as_json(plan: Plan) -> str:
 
 def as_yaml(plan: Plan) -> str:
     """The same object as YAML in ASCII, keys in the order of the JSON."""
+    return yaml_text(plain(plan))
+
+
+def yaml_text(value: object) -> str:
+    """A value of dictionaries, lists, numbers and text as YAML in ASCII, keys in their order."""
     import yaml  # noqa: PLC0415 - 30 ms that only this output needs
 
-    text: str = yaml.safe_dump(plain(plan), sort_keys=False, allow_unicode=False, width=110)
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=110)
     return text
 
 

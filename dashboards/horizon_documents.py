@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 
-from dashboards.documents import cell, code_span, escaped, table_rows
+from dashboards.documents import cell, code_span, escaped, table_rows, yaml_text
 from dashboards.horizon import BAND, day, difference, horizon_text, money, rule, short
 from policies.horizon import Band, Course, Horizon, Span, Totals
 from policies.model import iso, plain
@@ -35,10 +35,7 @@ def as_json(horizon: Horizon) -> str:
 
 def as_yaml(horizon: Horizon) -> str:
     """The same object as YAML in ASCII."""
-    import yaml  # noqa: PLC0415 - 30 ms that only this output needs
-
-    text: str = yaml.safe_dump(plain(horizon), sort_keys=False, allow_unicode=False, width=110)
-    return text
+    return yaml_text(plain(horizon))
 
 
 def as_csv(horizon: Horizon) -> str:

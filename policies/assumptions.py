@@ -2,9 +2,9 @@
 
     [POOL:]NAME*FACTOR   [POOL:]NAME+X   [POOL:]NAME=X
 
-NAME is demand (of every metric of the pool, in its own unit), price (USD an hour of every offering),
-lead-time, unit-capacity (of every metric), minimum, maximum or violation. Without POOL it holds for every
-pool. Several are put one after the other, in the order given.
+NAME is demand (of every metric of the pool, in its own unit), price (USD an hour of every offering; one that
+is not known can only be set), lead-time, unit-capacity (of every metric), minimum, maximum or violation.
+Without POOL it holds for every pool. Several are put one after the other, in the order given.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from policies import units
-from policies.model import Pool
+from policies.model import CapacityType, Offering, Pool
 from policies.policy import PoolPolicy
 from policies.scalers import MOST_UNITS
 
@@ -179,6 +179,9 @@ def _price(terms: Terms, entry: Assumption) -> Terms:
     offerings = tuple(
         replace(offering, hourly_usd=entry.put(offering.hourly_usd)) for offering in terms.pool.offerings
     )
+    if not offerings and entry.sign == "=":  # what is not known has no double
+        kind = CapacityType.ON_DEMAND
+        offerings = (Offering(instance_type="assumed", zone="", capacity_type=kind, hourly_usd=entry.value),)
     return replace(terms, pool=replace(terms.pool, offerings=offerings))
 
 
