@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from rich.cells import cell_len
 
 from dashboards import wording
-from dashboards.columns import aligned, fitted
+from dashboards.columns import fitted
 from dashboards.ink import Ink, Style, fit, sparkline, wrap
-from policies.horizon import Band, Course, Horizon, PoolHorizon, Span, Totals
+from policies.horizon import Band, Course, Horizon, PoolHorizon, Span
 from policies.units import format_duration, format_usd
 
 NARROWEST = 60
@@ -149,10 +149,11 @@ class _Page:
         body = [[name, *row] for name, row in zip(first, rows, strict=True)]
         if len(body) == 2:
             body = body[1:]  # one period is the whole
-        if all(row[head.index("short")] == "-" for row in body):
-            at = head.index("short")
-            head, body = [*head[:at], *head[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in body]
-        return fitted(head, body, self.width - 2, dropped=_DROPPED, left=1)
+        last = pool.base if pool.assumed is None else pool.assumed
+        if pool.base.unit_usd is None and last.unit_usd is None:
+            money_from = next(at for at, title in enumerate(head) if title.startswith("USD"))
+            head, body = head[:money_from], [row[:money_from] for row in body]
+        return fitted(*_without_short(head, body), self.width - 2, dropped=_DROPPED, left=1)
 
     def gaps(self) -> list[str]:
         gaps = self.horizon.gaps
@@ -160,20 +161,30 @@ class _Page:
         for gap in gaps:
             text = f"{wording.name(gap.source)}: {wording.prose(gap.why)} ({wording.name(gap.code)})"
             lines += wrap(text, self.width, "  ")
-        return lines + (wrap("No total below holds them.", self.width, "  ") if gaps else [])
+        return lines + (wrap("The totals leave them out.", self.width, "  ") if gaps else [])
 
     def totals(self) -> list[str]:
         horizon = self.horizon
-        rows = list(_total_rows(horizon.base, horizon.assumed))
-        title = f"All pools, {format_duration(horizon.hours * 3600)}"
-        lines = [self.ink.paint(title, Style.STRONG)]
-        if rows:
-            table = aligned(["", "USD", "low", "high"], rows, left=1)
+        lines = [self.ink.paint(f"All pools, {format_duration(horizon.hours * 3600)}", Style.STRONG)]
+        pools = horizon.pools if len(horizon.pools) > 1 else ()
+        rows = [
+            _total_row(pool.pool, *_of_pool(pool), short((pool.assumed or pool.base).total)) for pool in pools
+        ]
+        rows += [[]] if rows else []
+        rows += _sums(horizon)
+        if any(rows):
+            head = ["", "short", "USD", "low", "high"]
+            if horizon.what_if:
+                head = ["", "short", "USD\nbase", "USD\nwhat if", "low", "high", "change"]
+            rows = [row if horizon.what_if or not row else [*row[:2], *row[3:-1]] for row in rows]
+            table = fitted(
+                *_without_short(head, rows), self.width - 2, dropped=("short", "low", "high"), left=1
+            )
             lines += [f"  {line}".rstrip() for line in table.splitlines()]
         unpriced = (horizon.assumed or horizon.base).unpriced
         if unpriced:
             names = ", ".join(wording.name(pool) for pool in unpriced)
-            lines += wrap(f"not in the money, price unknown: {names}", self.width, "  ")
+            lines += wrap(f"not in the sums, price unknown: {names}", self.width, "  ")
         return lines
 
     def ending(self) -> list[str]:
@@ -231,21 +242,29 @@ def _both(before: Span, after: Span) -> list[str]:
     ]
 
 
-def _total_rows(base: Totals, assumed: Totals | None) -> Iterable[list[str]]:
+def _without_short(head: list[str], body: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The table without the column `short` where nothing ever is; an empty row stays one."""
+    at = head.index("short")
+    if any(row[at] not in {"", "-"} for row in body if row):
+        return head, body
+    return [*head[:at], *head[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in body]
+
+
+def _of_pool(pool: PoolHorizon) -> tuple[Band | None, Band | None]:
+    return pool.base.total.usd, (pool.assumed or pool.base).total.usd
+
+
+def _total_row(label: str, before: Band | None, after: Band | None, short: str) -> list[str]:
+    """Label, short, USD base, USD, low, high, change."""
+    change = money(difference(before, after), signed=True)
+    return [wording.name(label), short, _usd(before)[0], *_usd(after), change]
+
+
+def _sums(horizon: Horizon) -> Iterable[list[str]]:
+    base, last = horizon.base, horizon.assumed or horizon.base
     for label, before, after in (
-        ("billable", base.billable_usd, None if assumed is None else assumed.billable_usd),
-        ("allocated, not billed", base.allocated_usd, None if assumed is None else assumed.allocated_usd),
+        ("billable", base.billable_usd, last.billable_usd),
+        ("allocated, not billed", base.allocated_usd, last.allocated_usd),
     ):
-        if before is None and after is None:
-            continue
-        yield [label, *_usd(before)]
-        if assumed is not None:
-            yield ["  what if", *_usd(after)]
-            yield ["  change", *_changes(before, after)]
-
-
-def _changes(before: Band | None, after: Band | None) -> list[str]:
-    if before is None or after is None:
-        return ["unknown"] * 3
-    pairs = zip(_values(before), _values(after), strict=True)
-    return [money(new - old, signed=True) for old, new in pairs]
+        if before is not None or after is not None:
+            yield _total_row(label, before, after, "")

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 
 from dashboards.documents import cell, code_span, escaped, table_rows, yaml_text
-from dashboards.horizon import BAND, day, difference, horizon_text, money, rule, short
-from policies.horizon import Band, Course, Horizon, Span, Totals
+from dashboards.horizon import BAND, SHORT, day, difference, horizon_text, money, rule, short
+from policies.horizon import Band, Course, Horizon, Span
 from policies.model import iso, plain
 from policies.units import format_duration
 
@@ -78,9 +78,13 @@ def as_markdown(horizon: Horizon) -> str:
         _totals(horizon),
         _sizing(horizon),
         _gaps(horizon),
-        f"{BAND[0].upper()}{BAND[1:]}. Nothing of it can be applied.",
+        f"{_sentence(BAND)} {_sentence(SHORT)} Nothing of it can be applied.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _table(horizon: Horizon) -> str:
@@ -109,26 +113,32 @@ def _range(usd: Band | None) -> str:
 
 
 def _totals(horizon: Horizon) -> str:
-    lines = [_total("billable", horizon.base, horizon.assumed)]
-    unpriced = (horizon.assumed or horizon.base).unpriced
-    if unpriced:
-        lines.append(f"Not in the money, price unknown: {', '.join(code_span(name) for name in unpriced)}")
+    base, last = horizon.base, horizon.assumed or horizon.base
+    lines = [
+        label.format(f"{_money(after)}, {_range(after)}") + (_from(before, after) if horizon.what_if else "")
+        for label, before, after in (
+            ("**Total, billable: {}**", base.billable_usd, last.billable_usd),
+            ("Allocated, not in the bill by itself: {}", base.allocated_usd, last.allocated_usd),
+        )
+        if before is not None or after is not None
+    ]
+    if last.unpriced:
+        lines.append(
+            f"Not in the sums, price unknown: {', '.join(code_span(name) for name in last.unpriced)}"
+        )
     return "  \n".join(lines)
 
 
-def _total(label: str, base: Totals, assumed: Totals | None) -> str:
-    last = base.billable_usd if assumed is None else assumed.billable_usd
-    text = f"**Total, {label}: {_money(last)}, {_range(last)}**"
-    if assumed is None:
-        return text
-    change = money(difference(base.billable_usd, last), signed=True).replace("$", r"\$")
-    return f"{text}, {change} on {_money(base.billable_usd)}"
+def _from(before: Band | None, after: Band | None) -> str:
+    change = money(difference(before, after), signed=True).replace("$", r"\$")
+    return f", {change} on {_money(before)}"
 
 
 def _sizing(horizon: Horizon) -> str:
-    lines = [
-        f"- {code_span(pool.pool)}: {escaped(rule(pool.assumed or pool.base))}" for pool in horizon.pools
-    ]
+    lines = []
+    for pool in horizon.pools:
+        lines.append(f"- {code_span(pool.pool)}: {escaped(rule(pool.assumed or pool.base))}")
+        lines += [f"  - {escaped(note)}" for note in pool.notes]
     body = "\n".join(lines)
     return f"<details><summary>How each pool is sized</summary>\n\n{body}\n\n</details>" if lines else ""
 

@@ -273,7 +273,7 @@ def course(terms: Terms, demand: Demand, *, margin: Margin, start: datetime, hou
         lead_time_s=pool.lead_time_s,
         violation=terms.rule.violation,
         factor=margin.factor,
-        standby=margin.standby,
+        standby=margin.standby * terms.swell,
         rule=margin.rule,
         total=_span(wanted, pool.maximum, usd, start, slice(0, hours)),
         weeks=tuple(spans),
