@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from autoscaler.commands import flags, showing
 from autoscaler.errors import UsageError
 from policies import units
-from policies.assumptions import Assumption, parse
+
+if TYPE_CHECKING:
+    from policies.assumptions import Assumption
 
 DEFAULT_S = 4 * 7 * 86400
 LONGEST_S = 5 * 7 * 86400
@@ -23,7 +26,13 @@ def _span(text: str) -> int:
     return seconds
 
 
-ASSUMPTION = flags.Parsed("[POOL:]NAME*FACTOR", parse)
+def _assumption(text: str) -> Assumption:
+    from policies.assumptions import parse  # noqa: PLC0415 - numpy behind it
+
+    return parse(text)
+
+
+ASSUMPTION = flags.Parsed("[POOL:]NAME*FACTOR", _assumption)
 SPAN = flags.Parsed("DURATION", _span)
 
 
