@@ -251,6 +251,7 @@ def _margins(
         list(jobs.values()),
         processes=parallel.cores() if steps >= WORTH_PROCESSES else 1,
         on_done=replaying(len(jobs)) if replaying else lambda _done: None,
+        mend="try again with more of it",
     )
     trials = dict(zip(jobs, answers, strict=True))
     return {key: _margin(*wanted[key], trials.get(key)) for key in wanted}
