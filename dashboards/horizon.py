@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rich.cells import cell_len
@@ -99,6 +99,9 @@ class _Page:
         return lines + [self.ink.paint(line, Style.QUIET) for line in wrap(text, self.width)]
 
     def pool(self, pool: PoolHorizon) -> list[str]:
+        if pool.assumed is not None and pool.assumed == pool.base:
+            untouched = "the assumptions change nothing of it"
+            pool = replace(pool, assumed=None, notes=(*pool.notes, untouched))
         lines = [self._title(pool), *self._lines(pool)]
         table = self._table(pool)
         lines += ["", *(f"  {line}".rstrip() for line in table.splitlines()), ""]
@@ -172,7 +175,9 @@ class _Page:
         ]
         rows += [[]] if rows else []
         rows += _sums(horizon)
-        if any(rows):
+        if not rows:
+            lines.append("  nothing to add up")
+        else:
             head = ["", "short", "USD", "low", "high"]
             if horizon.what_if:
                 head = ["", "short", "USD\nbase", "USD\nwhat if", "low", "high", "change"]

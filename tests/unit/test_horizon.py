@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forecasts.types import Series
 from policies import horizon
@@ -204,6 +206,18 @@ def test_a_pool_that_stays_at_its_minimum_keeps_the_quantile_rule_as_far_as_that
     """A minimum of 8 over a demand of 4 is kept by any factor up to 2."""
     found = horizon.margin_kept(trial(hourly(4, 4, 2), hourly(8, 8, 8), minimum=8), near)
     assert found == pytest.approx((factor, 0.0))
+
+
+@given(st.integers(0, 2**32), st.integers(2, 60), st.integers(0, 4), st.floats(0.5, 4))
+def test_the_rule_comes_to_the_unit_hours_that_were_kept(seed, hours, minimum, near):
+    """Whatever a scaler kept: factor and standby are not below zero and sum to the same unit-hours."""
+    chance = np.random.default_rng(seed)
+    means = chance.gamma(1.0, 5.0, hours) * (chance.random(hours) < 0.8)
+    means[0] += 0.1
+    targets = np.maximum(minimum, np.ceil(means * chance.uniform(0.5, 3) + chance.integers(0, 5, hours)))
+    factor, standby = horizon.margin_kept(trial(hourly(*means), hourly(*targets), minimum=minimum), near)
+    assert min(factor, standby) >= 0
+    assert np.maximum(means * factor + standby, minimum).sum() == pytest.approx(targets.sum(), rel=1e-6)
 
 
 def test_of_a_replay_without_demand_nothing_follows():

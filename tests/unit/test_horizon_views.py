@@ -67,6 +67,23 @@ def test_one_period_is_not_shown_twice():
     assert text.count("pods  ") == 1
 
 
+def test_a_pool_that_the_assumptions_leave_is_shown_once():
+    """Its columns are those of what is, with a note; it is still in the list of all pools."""
+    left = replace(WHAT_IF.pools[0], assumed=WHAT_IF.pools[0].base)
+    text = horizon_text(replace(WHAT_IF, pools=(left, *WHAT_IF.pools[1:])))
+    first = text.split("\n\nllm")[0]
+    assert "what if" not in first.split("\n\npods")[1]
+    assert "the assumptions change nothing of it" in first
+    assert re.search(r"pods .*\$149 +\$149 +\$125 +\$173 +\$0\n", text)
+
+
+def test_an_outlook_of_nothing_says_so():
+    """Without pools there is nothing to add up, and without gaps nothing that could not be seen."""
+    text = horizon_text(replace(WHAT_IF, pools=(), gaps=()))
+    assert "All pools, 1w3d\n  nothing to add up\n" in text
+    assert "Could not be seen" not in text
+
+
 @pytest.mark.parametrize("outlook", [WHAT_IF, PLAIN])
 def test_json_and_yaml_hold_every_figure(outlook):
     """The same object in both; what is not known is null; a what-if is marked."""
