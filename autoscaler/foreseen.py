@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,13 @@ from forecasts import frame
 from forecasts.calendar import on_holidays
 from forecasts.limits import Limits
 from forecasts.set_aside import Window, masked, usual
-from forecasts.types import BadInput, Forecast, Series
+from forecasts.types import HOUR_S, BadInput, Forecast, Series
 from policies import events as declared
 from policies import sizing
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from autoscaler.bootstrap import App
     from policies.model import Pool
     from policies.outlook import Outlook
@@ -59,17 +61,20 @@ def holidays(
 
 
 def questions(
-    app: App, ask: Callable[..., Samples], since: datetime, now: datetime
+    app: App, ask: Callable[..., Samples], since: datetime, now: datetime, *, ahead_s: int = 0
 ) -> dict[str, Callable[[], object]]:
     """What to ask the sources about past events that are imitated now, and began before `since`.
 
-    By `event N of M`: the number of the source and of the event in the policy.
+    By `event N of M`: the number of the source and of the event in the policy. `ahead_s`: also those that
+    will be imitated within so many seconds.
     """
     return {
         f"event {number} of {place}": partial(ask, source, _series_of(app, event), *_reach(app, event))
         for place, event in enumerate(app.policy.events)
         for number, source in enumerate(app.metrics, 1)
-        if event.like is not None and event.like[0] < since and declared.in_force([event], now, _lead_s(app))
+        if event.like is not None
+        and event.like[0] < since
+        and declared.in_force([event], now, _lead_s(app) + ahead_s)
     }
 
 
@@ -79,14 +84,16 @@ def samples_of_today(answers: Mapping[str, object]) -> tuple[Samples, ...]:
     return tuple(answer for answer in present if isinstance(answer, Samples))
 
 
-def past(app: App, answers: Mapping[str, object], now: datetime) -> dict[str, dict[str, Series]]:
-    """The series around each event that is imitated now, by its name.
+def past(
+    app: App, answers: Mapping[str, object], now: datetime, *, ahead_s: int = 0
+) -> dict[str, dict[str, Series]]:
+    """The series around each event that is imitated now, or within `ahead_s` seconds, by its name.
 
     From the store, or else from what the sources answered. Samples of the past are not kept.
     """
     found: dict[str, dict[str, Series]] = {}
     for place, event in enumerate(app.policy.events):
-        if event.like is None or not declared.in_force([event], now, _lead_s(app)):
+        if event.like is None or not declared.in_force([event], now, _lead_s(app) + ahead_s):
             continue
         begin, end = _reach(app, event)
         known = {one.unique_id: one for one in app.history.read(_series_of(app, event), begin, end)}
@@ -122,6 +129,53 @@ def raised(app: App, pool: Pool, forecast: Forecast, outlook: Outlook) -> Foreca
     ratio = declared.multipliers(events, forecast.issued_at, forecast.step_s, len(forecast.values))
     ratio = np.maximum(ratio, 1.0) if outlook.doubt else ratio
     return forecast if (ratio == 1.0).all() else replace(forecast, values=forecast.values * ratio[:, None])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Foretold:
+    """What declared events do to a pool, hour by hour: float64 [hours] each.
+
+    `ratio`: what demand is to the usual. `least`: demand of the past event that is imitated, in units, NaN
+    where there is none. `notes` tell of each event.
+    """
+
+    ratio: NDArray[np.float64]
+    least: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+def foretold(
+    app: App,
+    pool: Pool,
+    imitated: Mapping[str, Mapping[str, Series]],
+    *,
+    begin: datetime,
+    hours: int,
+    doubtful: bool,
+) -> Foretold:
+    """The declared events of a pool within `hours` hours from `begin` on.
+
+    A multiplier below 1 does not count where the pool's metrics are `doubtful`.
+    """
+    mine = declared.in_force(declared.of_pool(app.policy.events, pool.id), begin, hours * HOUR_S)
+    ratio = declared.multipliers(mine, begin, HOUR_S, hours)
+    least, notes = np.full(hours, np.nan), []
+    for event in mine:
+        if event.like is None:
+            notes.append(f"event {event.name}: x{event.multiplier:.4g} {_days(event)}")
+            continue
+        known = _in_units(pool, event, imitated.get(event.name, {}))
+        floor = least if known is None else declared.imitated(event, known, begin, HOUR_S, hours)
+        if known is None or not np.isfinite(floor).any():
+            notes.append(f"event {event.name}: nobody knows the demand of the past event it is like")
+            continue
+        least = np.fmax(least, floor)
+        notes.append(f"event {event.name}: at least {np.nanmax(floor):.4g} units {_days(event)}")
+    return Foretold(ratio=np.maximum(ratio, 1.0) if doubtful else ratio, least=least, notes=tuple(notes))
+
+
+def _days(event: Event) -> str:
+    return f"from {event.start.astimezone(UTC):%F %H:%MZ} to {event.end.astimezone(UTC):%F %H:%MZ}"
 
 
 def _in_units(pool: Pool, event: Event, series: Mapping[str, Series]) -> Series | None:

@@ -23,11 +23,12 @@ def over(
     *,
     processes: int,
     on_done: Callable[[int], None] = lambda _done: None,
+    mend: str = "try again with `--jobs 1`",
 ) -> list[Result]:
     """The result of each job, in the order of the jobs; `on_done` hears how many are done.
 
     `function` is one of a module, and it and the jobs can be pickled. Processes are started afresh: nothing
-    of this one's threads or open files goes into them. LoadlineError where one of them dies.
+    of this one's threads or open files goes into them. LoadlineError where one of them dies; it says `mend`.
     """
     results: list[Result] = []
     if min(processes, len(jobs)) < 2:
@@ -46,7 +47,5 @@ def over(
                 results.append(result)
                 on_done(len(results))
     except BrokenProcessPool:
-        raise LoadlineError(
-            "a working process died, perhaps for want of memory; try again with `--jobs 1`"
-        ) from None
+        raise LoadlineError(f"a working process died, perhaps for want of memory; {mend}") from None
     return results

@@ -167,8 +167,11 @@ def _longest_window_s(app: App) -> int:
     return max([budget.window_s for budget in app.policy.budgets] + waits)
 
 
-def observe(app: App) -> Seen:
-    """Read providers and metrics at once, each with a deadline; keep the samples; build the snapshot."""
+def observe(app: App, *, ahead_s: int = 0) -> Seen:
+    """Read providers and metrics at once, each with a deadline; keep the samples; build the snapshot.
+
+    Past events are read that are imitated now, or within `ahead_s` seconds.
+    """
     now = app.clock.now()
     wanted = app.configuration.series()
     asked = former.with_former_ids(app.configuration)
@@ -180,7 +183,7 @@ def observe(app: App) -> Seen:
         f"metrics {number}": partial(sampled, source, asked, since, now)
         for number, source in enumerate(app.metrics, 1)
     }
-    answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now))
+    answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now, ahead_s=ahead_s))
     unanswered = _unanswered(app, gaps)
     pools, owners = _managed(app, answers, gaps)
     gated = _gated(foreseen.samples_of_today(answers), app, now)
@@ -209,7 +212,7 @@ def observe(app: App) -> Seen:
         owners=owners,
         unanswered=unanswered,
         to_learn=to_learn,
-        imitated=foreseen.past(app, answers, now),
+        imitated=foreseen.past(app, answers, now, ahead_s=ahead_s),
     )
 
 

@@ -89,9 +89,14 @@ def as_json(plan: Plan) -> str:
 
 def as_yaml(plan: Plan) -> str:
     """The same object as YAML in ASCII, keys in the order of the JSON."""
+    return yaml_text(plain(plan))
+
+
+def yaml_text(value: object) -> str:
+    """A value of dictionaries, lists, numbers and text as YAML in ASCII, keys in their order."""
     import yaml  # noqa: PLC0415 - 30 ms that only this output needs
 
-    text: str = yaml.safe_dump(plain(plan), sort_keys=False, allow_unicode=False, width=110)
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=110)
     return text
 
 
@@ -114,7 +119,7 @@ def _cells(plan: Plan, action: Action, held: Held | None) -> list[str]:
     usd = action.hourly_delta_usd
     low, mid, high = usd or (None, None, None)
     return [
-        _cell(value)
+        cell(value)
         for value in (
             "held" if held else "action",
             action.target,
@@ -142,7 +147,7 @@ def _cells(plan: Plan, action: Action, held: Held | None) -> list[str]:
     ]
 
 
-def _cell(value: str | float | None) -> str:
+def cell(value: str | float | None) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -181,18 +186,18 @@ def _verdict(plan: Plan) -> str:
     return wording.verdict(plan).removeprefix("Plan: ")
 
 
-def _code(text: str, limit: int = wording.NAME_LIMIT) -> str:
+def code_span(text: str, limit: int = wording.NAME_LIMIT) -> str:
     # In a table cell a pipe is escaped even inside a code span; a backquote would end the span.
     safe = wording.name(text, limit).replace("`", "'").replace("|", r"\|")
     return f"`{safe}`"
 
 
-def _prose(text: str) -> str:
+def escaped(text: str) -> str:
     plain_text = _LINK.sub(r"\1<!-- -->\2", _MARKDOWN.sub(r"\\\1", wording.prose(text)))
     return _MENTION.sub(r"\1<!-- -->", plain_text)
 
 
-def _rows(head: Iterable[str], align: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table_rows(head: Iterable[str], align: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [head, align, *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -203,16 +208,16 @@ def _table(plan: Plan, outlooks: Mapping[str, Chart]) -> str:
     rows = [
         (
             f"`{wording.symbol(action)}`",
-            _code(action.target),
+            code_span(action.target),
             f"{action.before:,} → {action.after:,}",
             *_money(action),
-            _prose(wording.reason(action)),
+            escaped(wording.reason(action)),
             wording.assurance(action, outlooks.get(action.target)),
         )
         for action in plan.actions
     ]
     head = ("", "pool", "units", "hourly", "monthly", "why", "confidence")
-    return _rows(head, ("---", "---", "---:", "---:", "---:", "---", "---:"), rows)
+    return table_rows(head, ("---", "---", "---:", "---:", "---:", "---", "---:"), rows)
 
 
 def _money(action: Action) -> tuple[str, str]:
@@ -234,7 +239,7 @@ def _totals(plan: Plan, pools: Mapping[str, Pool]) -> str:
         lines.append(
             f"Allocated, not in the bill by itself: {wording.hourly(shared)}, {wording.monthly(shared)}"
         )
-    unpriced = [_code(action.target) for action in plan.actions if action.hourly_delta_usd is None]
+    unpriced = [code_span(action.target) for action in plan.actions if action.hourly_delta_usd is None]
     if unpriced:
         lines.append(f"Not in the money, price unknown: {', '.join(unpriced)}")
     return "  \n".join(line.replace("$", r"\$") for line in lines) if plan.actions else ""
@@ -245,21 +250,21 @@ def _held_table(plan: Plan) -> str:
         return ""
     rows = [
         (
-            _code(held.action.target),
+            code_span(held.action.target),
             f"{held.action.before:,} → {held.action.after:,}",
             f"`{held.guard.value}`",
             wording.until(held),
-            _prose(wording.guard(held)),
+            escaped(wording.guard(held)),
         )
         for held in plan.held
     ]
-    table = _rows(("pool", "units", "guard", "until", "why"), ("---", "---:", "---", "---", "---"), rows)
+    table = table_rows(("pool", "units", "guard", "until", "why"), ("---", "---:", "---", "---", "---"), rows)
     return f"**Held ({len(plan.held)})**\n\n{table}"
 
 
 def _findings(plan: Plan) -> str:
     lines = [
-        f"- {_code(finding.resource)}: {_prose(finding.check)}, "
+        f"- {code_span(finding.resource)}: {escaped(finding.check)}, "
         rf"\{wording.whole_usd(finding.monthly_usd.mid)}/month, "
         f"{wording.probability(finding.confidence)} sure"
         for finding in plan.findings
@@ -268,7 +273,7 @@ def _findings(plan: Plan) -> str:
 
 
 def _gaps(plan: Plan) -> str:
-    lines = [f"- {_code(gap.source)}: {_prose(gap.why)} ({_code(gap.code)})" for gap in plan.gaps]
+    lines = [f"- {code_span(gap.source)}: {escaped(gap.why)} ({code_span(gap.code)})" for gap in plan.gaps]
     if not plan.complete:
         lines.append("- The plan is incomplete. What could not be seen is never shrunk.")
     return f"**Could not be seen ({len(plan.gaps)})**\n\n" + "\n".join(lines) if lines else ""
@@ -276,8 +281,8 @@ def _gaps(plan: Plan) -> str:
 
 def _details(plan: Plan, pools: Mapping[str, Pool], outlooks: Mapping[str, Chart]) -> str:
     entries = [
-        f"- {_code(action.target)} {action.before:,} → {action.after:,}: "
-        f"{_prose(wording.facts(action.because)) or 'no facts'}; "
+        f"- {code_span(action.target)} {action.before:,} → {action.after:,}: "
+        f"{escaped(wording.facts(action.because)) or 'no facts'}; "
         f"{_sure(action, plan, pools, outlooks)}; {action.undo_class.value}; "
         f"action `{action.id}`"
         for action in plan.actions
@@ -294,7 +299,7 @@ def _sure(action: Action, plan: Plan, pools: Mapping[str, Pool], outlooks: Mappi
 
 def _foot(plan: Plan, command: str) -> str:
     digests = ", ".join(
-        f"{label} {_code(value)}"
+        f"{label} {code_span(value)}"
         for label, value in (
             ("snapshot", plan.snapshot_digest),
             ("policy", plan.policy_digest),
@@ -302,5 +307,5 @@ def _foot(plan: Plan, command: str) -> str:
         )
     )
     made, ends = wording.moment(plan.made_at), wording.moment(plan.expires_at)
-    apply = f" Apply it with {_code(command, 240)}." if command else ""
+    apply = f" Apply it with {code_span(command, 240)}." if command else ""
     return f"Plan `{plan.id}`, made {made}, expires {ends}.{apply} Made from {digests}."

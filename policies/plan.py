@@ -254,6 +254,10 @@ def plan_from_json(text: str) -> Plan:
         raise PlanError(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise PlanError("a plan is a JSON object")
+    if "what_if" in raw:
+        raise PlanError(
+            "an outlook and no plan: nothing of it can be applied; `loadline plan --out` writes one"
+        )
     if raw.get("format_version") != FORMAT_VERSION:
         raise PlanError(
             f"format_version is {raw.get('format_version')!r}; this program reads {FORMAT_VERSION}"

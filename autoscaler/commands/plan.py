@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoscaler.commands import flags, showing
+from autoscaler.commands import ahead, flags, showing
 from policies.plan import ActionKind
 
 if TYPE_CHECKING:
     from dashboards.documents import Output
+    from policies.assumptions import Assumption
 
 OUTPUTS = ("text", "json", "yaml", "markdown", "csv")
 
@@ -24,13 +25,40 @@ OUTPUTS = ("text", "json", "yaml", "markdown", "csv")
 @click.option("--out", metavar="FILE", help="Write the plan there as JSON, for `loadline apply FILE`.")
 @click.option("--explain", is_flag=True, help="Every fact, with its source and window.")
 @click.option("--detailed-exitcode", "detailed", is_flag=True, help="Exit with 2 where there are changes.")
+@click.option(
+    "--for",
+    "span_s",
+    type=ahead.SPAN,
+    help="Instead of a plan: capacity and money over the weeks to come, 4w say.",
+)
+@click.option(
+    "--assume",
+    "assumptions",
+    type=ahead.ASSUMPTION,
+    multiple=True,
+    help="What if, over --for [4w]: `demand*1.5`, `web:price=0.2`, `lead-time+3m`; also unit-capacity, "
+    "minimum, maximum, violation. May be repeated.",
+)
 def command(
-    *, config: str | None, only: str | None, output: Output, out: str | None, explain: bool, detailed: bool
+    *,
+    config: str | None,
+    only: str | None,
+    output: Output,
+    out: str | None,
+    explain: bool,
+    detailed: bool,
+    span_s: int | None,
+    assumptions: tuple[Assumption, ...],
 ) -> int:
     """Observe, forecast and plan. Pools are only read; the plan is kept in the state file.
 
     Samples that cannot be true are dropped with a warning, and what is sound goes on.
+
+    With --for or --assume nothing is planned: it shows what the pools will need and cost, with a band.
     """
+    if span_s is not None or assumptions:
+        ahead.refuse({"--out": out, "--only": only, "--explain": explain, "--detailed-exitcode": detailed})
+        return ahead.show(config, assumptions, span_s, output)
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
     from dashboards.documents import as_json, render  # noqa: PLC0415
     from dashboards.wording import steps  # noqa: PLC0415
