@@ -193,7 +193,7 @@ def observe(app: App) -> Seen:
     )
     settled, to_learn = [], foreseen.to_learn(app, kept)
     for pool in pools:
-        known = settle(pool, app.configuration.pools[pool.id], to_learn)
+        known = settle(pool, app.configuration.pools[pool.id], to_learn, seen=kept, now=now)
         settled.append(pool if isinstance(known, Gap) else known)
         if isinstance(known, Gap):
             gaps.append(known)
@@ -294,6 +294,7 @@ def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
         completeness=fresh.completeness,
         longest_gap_s=fresh.longest_gap_s,
         window_s=fresh.window_s,
+        steady=app.configuration.counts(),
     )
     return gate_sources(parts, limits)
 

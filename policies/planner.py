@@ -162,6 +162,10 @@ def _proposal(
             )
         )
     facts.append(Fact(name="scaler", value=rule.scaler))
+    facts += [
+        Fact(name=one.name, value=one.value, unit=one.unit, source=one.source, window=one.why)
+        for one in pool.learnt
+    ]
     facts += [Fact(name="event", value=event) for event in outlook.events]
     facts += outlook.standing.because if outlook.standing else ()
     facts += [Fact(name="forecast", value=note) for note in outlook.notes]
