@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from policies.plan import Fact
 
-FORMAT = 1  # of what is learnt: raised where the same state would mean something else
+FORMAT = 2  # of what is learnt: raised where the same state would mean something else
 CELLS = 1_500_000  # steps of buffers and of plans that are worked on at once, over all pools
 MOST_AT_ONCE = 256
 
