@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import engine, foreseen, former, recall
+from autoscaler import engine, foreseen, former, full, recall
 from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError
 from autoscaler.metrics.sources import gate_sources
@@ -390,4 +390,5 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
         refusal="; ".join(refusals),
         notes=forecast.notes if forecast is not None else (),
         to_learn=to_learn,
+        censored=full.censored(app.configuration.pools[pool.id], pool, seen.series, demand),
     )

@@ -26,18 +26,23 @@ T = TypeVar("T")
 CLOSE = 0.1  # figures so near each other are the same figure
 
 
-def on_one_grid(series: Sequence[Series], *, last: bool = False) -> tuple[list[Floats], int]:
-    """The values of each series on the grid of the coarsest, from the latest start to the earliest end.
+def on_one_grid(series: Sequence[Series], *, last: bool = False) -> list[Series]:
+    """Each series on the grid of the coarsest, from the latest start to the earliest end.
 
-    float64 [steps] each, and the step in seconds. A finer series gives each step its mean, or its last value
-    where `last`; absent (NaN) samples count in neither.
+    A finer series gives each step its mean, or its last value where `last`; absent (NaN) samples count in
+    neither.
     """
     coarse = max(series, key=lambda one: one.step_s)
     step = coarse.step_s
     start, end = max(one.start for one in series), min(one.end for one in series)
     first = coarse.start + timedelta(seconds=-(-int((start - coarse.start).total_seconds()) // step) * step)
     steps = max(0, int((end - first).total_seconds() // step))
-    return [_binned(one, first, step, steps, last=last) for one in series], step
+    return [
+        Series(
+            unique_id=one.unique_id, start=first, step_s=step, y=_binned(one, first, step, steps, last=last)
+        )
+        for one in series
+    ]
 
 
 def _binned(series: Series, first: datetime, step: int, steps: int, *, last: bool) -> Floats:
@@ -59,8 +64,8 @@ def lead_time(desired: Series, ready: Series, *, declared_s: int, now: datetime)
 
     def by(moment: datetime) -> lead_times.LeadTime:
         seen = [one.until(moment) for one in (desired, ready)]
-        (asked, there), step = on_one_grid(seen, last=True)
-        return lead_times.lead_time(asked, there, step_s=step, declared_s=declared_s)
+        asked, there = on_one_grid(seen, last=True)
+        return lead_times.lead_time(asked.y, there.y, step_s=asked.step_s, declared_s=declared_s)
 
     step = max(desired.step_s, ready.step_s)
     return _held(
@@ -77,8 +82,10 @@ def from_utilization(
     """Demand per unit at the utilization target, by `now` (aware); see `unit_capacity.from_utilization`."""
 
     def by(moment: datetime) -> unit_capacity.UnitCapacity:
-        (load, units, used), step = on_one_grid([one.until(moment) for one in (demand, ready, utilization)])
-        return unit_capacity.from_utilization(load, units, used, step_s=step, target=target, top=top)
+        load, units, used = on_one_grid([one.until(moment) for one in (demand, ready, utilization)])
+        return unit_capacity.from_utilization(
+            load.y, units.y, used.y, step_s=load.step_s, target=target, top=top
+        )
 
     return _held(by, now, known=_is_known, close=_are_close)
 
@@ -89,8 +96,8 @@ def from_latency(
     """Demand per unit at which latency keeps the objective (in its unit), by `now` (aware)."""
 
     def by(moment: datetime) -> unit_capacity.UnitCapacity:
-        (load, units, slow), step = on_one_grid([one.until(moment) for one in (demand, ready, latency)])
-        return unit_capacity.from_latency(load, units, slow, step_s=step, objective=objective)
+        load, units, slow = on_one_grid([one.until(moment) for one in (demand, ready, latency)])
+        return unit_capacity.from_latency(load.y, units.y, slow.y, step_s=load.step_s, objective=objective)
 
     return _held(by, now, known=_is_known, close=_are_close)
 

@@ -10,6 +10,7 @@ import pytest
 
 from autoscaler import bootstrap, config, tick
 from autoscaler.declared import Latency, Observed
+from policies.outlook import FULL
 from policies.plan import ActionKind
 from tests.worlds import learnt
 
@@ -58,3 +59,31 @@ def test_old_counts_of_units_keep_nothing_from_shrinking(tmp_path):
     turn = tick.turn(bootstrap.build(config.load(str(folder / "loadline.yaml"))))
     assert not turn.plan.gaps
     assert [action.kind for action in turn.plan.actions] == [ActionKind.SCALE_IN]
+
+
+@pytest.mark.slow
+def test_a_saturated_metric_goes_through_a_whole_turn(tmp_path):
+    """Its newest step is at its top: the pool learns with that, and does not shrink; by another top it is
+    learnt anew, and that is told.
+    """
+    told = EXAMPLE.replace("        # or:", "        saturates_at: 1000\n        # or:")
+    assert "saturates_at" in told
+    pools = told.replace("minimum: 2", "minimum: 2\n    desired: 50\n    scaler: lead_peak")
+    folder = learnt.write(tmp_path / "world", pools)
+    text = (folder / "m.csv").read_text()
+    cut = re.sub(r"(web_requests,.*,)(1\d\d\d.*)", r"\g<1>1000", text)
+    last = f"web_requests,{learnt.END - timedelta(seconds=60):%Y-%m-%dT%H:%M:%SZ},"
+    cut = re.sub(re.escape(last) + ".*", last + "1000", cut)
+    (folder / "m.csv").write_text(cut)
+    turn = tick.turn(bootstrap.build(config.load(str(folder / "loadline.yaml"))))
+    outlook = turn.outlooks["web"]
+    assert outlook.standing.failure == ""
+    assert 0.1 < outlook.censored.mean() < 0.6
+    assert turn.plan.actions == ()
+    assert [held.why for held in turn.plan.held] == [FULL]
+    again = tick.turn(bootstrap.build(config.load(str(folder / "loadline.yaml"))))
+    assert again.outlooks["web"].standing == outlook.standing
+    file = folder / "loadline.yaml"
+    file.write_text(file.read_text().replace("saturates_at: 1000", "saturates_at: 990"))
+    other = tick.turn(bootstrap.build(config.load(str(file))))
+    assert "learnt anew" in {fact.name for fact in other.outlooks["web"].standing.because}

@@ -48,9 +48,10 @@ def test_series_of_other_steps_come_to_the_grid_of_the_coarsest(times, late, see
     y[::7] = np.nan
     fine = series(y, step=60, start=START + timedelta(seconds=60 * late))
     coarse = series(np.arange(40.0), step=60 * times)
-    (mean, whole), step = observed.on_one_grid([fine, coarse])
-    (last, _), _ = observed.on_one_grid([fine, coarse], last=True)
-    assert step == 60 * times
+    means, wholes = observed.on_one_grid([fine, coarse])
+    lasts, _ = observed.on_one_grid([fine, coarse], last=True)
+    assert means.step_s == wholes.step_s == 60 * times
+    mean, whole, last = means.y, wholes.y, lasts.y
     first = -(-late // times)
     assert whole.tolist() == np.arange(40.0)[first : first + len(whole)].tolist()
     for at in range(len(mean)):
