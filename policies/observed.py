@@ -46,11 +46,15 @@ def on_one_grid(series: Sequence[Series], *, last: bool = False) -> list[Series]
 
 
 def _binned(series: Series, first: datetime, step: int, steps: int, *, last: bool) -> Floats:
-    seconds = (series.start - first).total_seconds() + np.arange(len(series.y)) * series.step_s
-    place = (seconds // step).astype(np.int64)
+    late = (series.start - first).total_seconds()
+    out = np.full(steps, np.nan)
+    if series.step_s == step and late % step == 0 and late <= 0:
+        y = series.y[int(-late // step) :][:steps]
+        out[: len(y)] = y
+        return out
+    place = np.floor((late + np.arange(len(series.y)) * series.step_s) / step).astype(np.int64)
     used = (place >= 0) & (place < steps) & np.isfinite(series.y)
     place, y = place[used], series.y[used]
-    out = np.full(steps, np.nan)
     if last:
         out[place] = y
         return out
