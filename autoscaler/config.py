@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from autoscaler.declared import DeclaredDemand, DeclaredPool
+from autoscaler.declared import DeclaredDemand, DeclaredPool, Latency, Observed, Utilization
 from autoscaler.errors import ConfigError
 from policies.model import Offering
 from policies.policy import DEFAULT_BUDGETS, Budget, Event, Freeze, Freshness, Mask, Policy, PoolPolicy, Step
@@ -88,7 +88,11 @@ class Configuration:
 
     def series(self) -> tuple[str, ...]:
         """The ids of every series a pool needs, in order, each once."""
-        return tuple(dict.fromkeys(d.series for pool in self.pools.values() for d in pool.demands))
+        return tuple(dict.fromkeys(name for pool in self.pools.values() for name in pool.series))
+
+    def counts(self) -> frozenset[str]:
+        """The ids of the series of the pools' own sizes, which stand still for long."""
+        return frozenset(name for pool in self.pools.values() for name in pool.counts)
 
     def formerly(self) -> dict[str, tuple[str, ...]]:
         """The former ids of each series that had any, newest first."""
@@ -210,15 +214,31 @@ def _pool(name: str, pool: settings.PoolSection, provider: FakeProvider) -> Decl
         minimum=pool.minimum,
         maximum=pool.maximum,
         desired=pool.minimum if pool.desired is None else pool.desired,
-        demands=tuple(
-            DeclaredDemand(**{**dict(demand), "formerly": tuple(demand.formerly)}) for demand in pool.demands
-        ),
+        demands=tuple(_demand(demand) for demand in pool.demands),
+        observed=None if pool.observed is None else Observed(**dict(pool.observed)),
         offerings=tuple(Offering(**dict(offering)) for offering in pool.offerings),
         lead_time_s=provider.lead_time_s if pool.lead_time is None else pool.lead_time,
         drain_time_s=pool.drain_time,
         maximum_step_in=pool.maximum_step_in,
         labels=MappingProxyType(dict(pool.labels)),
         protected=pool.protected,
+    )
+
+
+def _demand(section: settings.DemandSection) -> DeclaredDemand:
+    from policies.units import LATENCIES  # noqa: PLC0415 - kept beside its use
+
+    used, slow = section.utilization, section.latency
+    return DeclaredDemand(
+        series=section.series,
+        unit_capacity=None if isinstance(section.unit_capacity, str) else section.unit_capacity,
+        units_at_p99=section.units_at_p99,
+        utilization=None if used is None else Utilization(**dict(used)),
+        latency=None
+        if slow is None
+        else Latency(series=slow.series, objective=slow.objective / LATENCIES[slow.unit]),
+        saturates_at=section.saturates_at,
+        formerly=tuple(section.formerly),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from autoscaler import full
 from policies import standing
 from policies.events import of_pool, windows
 from policies.plan import Fact
@@ -84,7 +85,15 @@ def _task(app: App, pool: Pool, series: Mapping[str, Series], outlook: Outlook, 
         minimum=pool.minimum,
         demand=outlook.learnt,
         settled=standing.settled_steps(outlook.demand, [series[name] for name, _ in metrics], now),
-        of=depends_on(ruled, pool.minimum, step, metrics, _set_aside(app, pool, now)),
+        of=depends_on(
+            ruled,
+            pool.minimum,
+            step,
+            metrics,
+            _set_aside(app, pool, now),
+            bounds=full.signs(app.configuration.pools[pool.id]),
+        ),
+        censored=outlook.censored,
     )
 
 

@@ -11,6 +11,7 @@ from autoscaler.settings_kinds import (
     Day,
     Duration,
     Knob,
+    LearntCapacity,
     Levels,
     Model,
     Moment,
@@ -19,11 +20,14 @@ from autoscaler.settings_kinds import (
     Now,
     PathText,
     Price,
+    Reading,
     Scaler,
     Share,
+    ShortTime,
     SomePools,
     SomeTime,
     SomeUnits,
+    Target,
     Units,
     Utc,
     Violation,
@@ -78,16 +82,56 @@ class SizingSection(_Section):
     )
 
 
+class UtilizationSection(_Section):
+    """How full a unit is, from which its capacity is learnt."""
+
+    series: str = Field(min_length=1, description="The series id: a share from 0 to 1, or percent.")
+    target: Target = Field(description="How full a unit may be on average, such as 70%.")
+    top: Reading | None = Field(
+        default=None, description="Its reading in full use; left out: 1, or 100 if it ever exceeds 1.5."
+    )
+
+
+class LatencySection(_Section):
+    """A latency objective, from which the capacity of a unit is learnt."""
+
+    series: str = Field(min_length=1, description="The series id of p95 latency.")
+    objective: ShortTime = Field(description="The latency to keep, such as 250ms.")
+    unit: Literal["s", "ms", "us"] = Field(default="s", description="The unit of the series.")
+
+
+class ObservedSection(_Section):
+    """What the pool really did."""
+
+    ready: str = Field(min_length=1, description="The series id of the units that serve.")
+    desired: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The series id of the units that were asked for: with it lead times are learnt.",
+    )
+
+
 class DemandSection(_Section):
     """A metric that sizes the pool: give unit_capacity or units_at_p99."""
 
     series: str = Field(min_length=1, description="The series id (unique_id) in the metrics.")
-    unit_capacity: Capacity | None = Field(
+    unit_capacity: LearntCapacity | None = Field(
         default=None,
-        description="Demand that one unit serves at its utilization target, in the metric's unit.",
+        description="Demand that one unit serves at its utilization target, in the metric's unit; learn: "
+        "from utilization or latency. With these a figure holds until it is learnt.",
     )
     units_at_p99: Capacity | None = Field(
         default=None, description="Instead: how many units the 99th percentile of the history fills."
+    )
+    utilization: UtilizationSection | None = Field(
+        default=None, description="Learn the unit capacity from how full the units were."
+    )
+    latency: LatencySection | None = Field(
+        default=None, description="Learn the unit capacity from a latency objective."
+    )
+    saturates_at: Capacity | None = Field(
+        default=None,
+        description="The value at which the metric shows no more: from there on demand may be larger.",
     )
     formerly: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
@@ -125,11 +169,15 @@ class PoolSection(SizingSection):
     demands: list[DemandSection] = Field(
         min_length=1, description="The metrics that size it; the need is the largest of them, in units."
     )
+    observed: ObservedSection | None = Field(
+        default=None, description="Series of its own size, from which lead time and unit capacity are learnt."
+    )
     offerings: list[OfferingSection] = Field(
         default_factory=list, description="What its units cost; without any, money is unknown."
     )
     lead_time: Duration | None = Field(
-        default=None, description="From asking for a unit until it serves; the provider's if it is left out."
+        default=None,
+        description="From asking for a unit until it serves, until it is learnt; the provider's if left out.",
     )
     drain_time: Duration = Field(default=0, description="From removing a unit until it is gone.")
     maximum_step_in: SomeUnits | None = Field(

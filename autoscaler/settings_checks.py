@@ -12,6 +12,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoscaler import settings_learnt
 from autoscaler.config import FakeProvider, ForecastSettings
 from autoscaler.settings_kinds import counted, instant, lasting, nearest, shown
 from autoscaler.settings_tree import keys_at
@@ -113,12 +114,10 @@ def _pool_checks(place: Place, pool: dict[str, Any], providers: tuple[str, ...])
     yield from _order_checks(place, pool)
     for index, demand in enumerate(_entries(pool, "demands")):
         if isinstance(demand, dict):
-            given = [key for key in ("unit_capacity", "units_at_p99") if demand.get(key) is not None]
-            if len(given) != 1:
-                word = "either unit_capacity or units_at_p99, " + (
-                    "not both" if given else "one of them is needed"
-                )
-                yield Problem((*place, "demands", index), f"give {word}")
+            wrong = settings_learnt.capacity_problem(demand)
+            if wrong:
+                yield Problem((*place, "demands", index), wrong)
+    yield from (Problem(*found) for found in settings_learnt.pool_problems(place, pool))
 
 
 def _former_checks(pools: dict[str, Any]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from autoscaler.settings_learnt import LEARN
 from forecasts import models
 from policies import scalers, units
 
@@ -79,6 +80,28 @@ def _violation(value: object) -> float:
 
 def _capacity(value: object) -> float:
     return _scalar(units.unit_capacity, value)
+
+
+def _learnt_capacity(value: object) -> float | str:
+    return LEARN if value == LEARN else _capacity(value)
+
+
+def _latency(value: object) -> float:
+    return _scalar(units.latency_s, value)
+
+
+def _target(value: object) -> float:
+    share = _share(value)
+    if not share:
+        raise ValueError("must be above 0; a unit that is aimed at empty serves nothing")
+    return share
+
+
+def _top(value: object) -> float:
+    top = _scalar(units.quantity, value)
+    if not 0 < top <= units.LARGEST_CAPACITY:
+        raise ValueError(f"{shown(value)} is no reading of a unit in full use; write 1 or 100")
+    return top
 
 
 def _price(value: object) -> float:
@@ -252,8 +275,18 @@ SomeUnits = Annotated[int, BeforeValidator(_some_units), WithJsonSchema(_COUNT)]
 Duration = Annotated[int, BeforeValidator(_duration), WithJsonSchema(_TIME)]
 SomeTime = Annotated[int, BeforeValidator(_some_time), WithJsonSchema(_TIME)]
 Share = Annotated[float, BeforeValidator(_share), WithJsonSchema(_PART)]
+Target = Annotated[float, BeforeValidator(_target), WithJsonSchema(_PART)]
 Violation = Annotated[float, BeforeValidator(_violation), WithJsonSchema(_PART)]
 Capacity = Annotated[float, BeforeValidator(_capacity), WithJsonSchema(_AMOUNT)]
+LearntCapacity = Annotated[
+    float | str,
+    BeforeValidator(_learnt_capacity),
+    WithJsonSchema({**_AMOUNT, "examples": [20, "500m", "2Gi", LEARN]}),
+]
+ShortTime = Annotated[
+    float, BeforeValidator(_latency), WithJsonSchema({"type": "string", "examples": ["250ms", "1.5s"]})
+]
+Reading = Annotated[float, BeforeValidator(_top), WithJsonSchema({**_AMOUNT, "examples": [1, 100]})]
 Price = Annotated[float, BeforeValidator(_price), WithJsonSchema(_USD)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_INSTANT)]
 Day = Annotated[

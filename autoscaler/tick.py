@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import engine, foreseen, former, recall
+from autoscaler import engine, foreseen, former, full, recall
 from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError
 from autoscaler.metrics.sources import gate_sources
@@ -196,7 +196,7 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     )
     settled, to_learn = [], foreseen.to_learn(app, kept)
     for pool in pools:
-        known = settle(pool, app.configuration.pools[pool.id], to_learn)
+        known = settle(pool, app.configuration.pools[pool.id], to_learn, seen=kept, now=now)
         settled.append(pool if isinstance(known, Gap) else known)
         if isinstance(known, Gap):
             gaps.append(known)
@@ -297,6 +297,7 @@ def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
         completeness=fresh.completeness,
         longest_gap_s=fresh.longest_gap_s,
         window_s=fresh.window_s,
+        steady=app.configuration.counts(),
     )
     return gate_sources(parts, limits)
 
@@ -392,4 +393,5 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
         refusal="; ".join(refusals),
         notes=forecast.notes if forecast is not None else (),
         to_learn=to_learn,
+        censored=full.censored(app.configuration.pools[pool.id], pool, seen.series, demand),
     )

@@ -1,10 +1,10 @@
 """The portfolio live: CPU seconds of an hourly turn and of the daily refit on one core, and its memory.
 
 Pools of five-minute steps with a daily hump. `hour` is twelve new steps with the choice, `refit` those that
-begin a day; `turn` is the whole of it live: what was learnt is recalled, taken on, asked for the size of the
-step under way, explained, and packed again. For 100, 1,000 and 10,000 pools, some at a time as `loadline plan`
-does it, so that the cost a pool and the memory of the process (megabytes, the largest so far) can be compared.
-`kilobytes` is what is kept of one pool.
+begin a day; `turn` is the whole of it live: what was learnt is recalled, taken on, asked for the size of
+the step under way, explained, and packed again. For 100, 1,000 and 10,000 pools, some at a time as
+`loadline plan` does it, so that the cost a pool and the memory of the process (megabytes, the largest so
+far) can be compared. `kilobytes` is what is kept of one pool.
 """
 
 from __future__ import annotations

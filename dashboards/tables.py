@@ -47,7 +47,8 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa", width: int
     priced = any(row.cost_usd is not None for row in rows)
     head = ["pool", "scaler", "unit-hours", *(["cost"] if priced else [])]
     head += ["x clairvoyant", *([f"x {wording.name(baseline)}"] if against else [])]
-    head += ["violation", "unserved", "actions/day"]
+    bounded = any(row.censored is not None for row in rows)
+    head += ["violation", *(["censored"] if bounded else []), "unserved", "actions/day"]
     body: list[list[str]] = []
     previous = None
     for row in rows:
@@ -58,7 +59,9 @@ def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa", width: int
         cells += [wording.whole_usd(row.cost_usd) if row.cost_usd is not None else "-"] if priced else []
         cells.append(_ratio(row.of_clairvoyant))
         cells += [_ratio(against.get((row.pool, row.scaler)))] if against else []
-        cells += [format_share(row.violation), format_share(row.unserved), f"{row.actions_per_day:.1f}"]
+        cells.append(format_share(row.violation))
+        cells += [format_share(row.censored or 0.0)] if bounded else []
+        cells += [format_share(row.unserved), f"{row.actions_per_day:.1f}"]
         body.append(cells)
         previous = row.pool
     if several:
@@ -80,6 +83,8 @@ def _means(
         if against:
             cells.append(_ratio(_geometric(against.get((row.pool, scaler)) for row in mine)))
         cells.append(format_share(fmean(row.violation for row in mine)))
+        if any(row.censored is not None for row in rows):
+            cells.append(format_share(fmean(row.censored or 0.0 for row in mine)))
         cells.append(format_share(fmean(row.unserved for row in mine)))
         lines.append([*cells, f"{fmean(row.actions_per_day for row in mine):.1f}"])
     return lines

@@ -89,6 +89,7 @@ class ReplayRow:
     """What one scaler cost and did on one pool's own history.
 
     `violation` is the share of steps with demand above ready units, `unserved` the share of demand.
+    `censored` is the share of steps of which that is not known, None where all are.
     """
 
     pool: str
@@ -99,6 +100,7 @@ class ReplayRow:
     violation: float
     unserved: float
     actions_per_day: float
+    censored: float | None = None
 
     @property
     def of_clairvoyant(self) -> float | None:

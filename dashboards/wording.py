@@ -144,7 +144,7 @@ def quantity(fact: Fact) -> str:
     """The value of a fact with its unit, as people write it."""
     value, unit = fact.value, inert(fact.unit, 24)
     if isinstance(value, str):
-        text = _moment_of(value) if _STAMP.fullmatch(value) else name(value)
+        text = _moment_of(value) if _STAMP.fullmatch(value) else _words(value)
     elif unit in {"share", "fraction"}:
         return format_share(value)
     elif unit in {"s", "seconds"}:
@@ -163,7 +163,12 @@ def fact(entry: Fact) -> str:
 
 def _window(text: str) -> str:
     seconds = _SECONDS.fullmatch(text)
-    return format_duration(int(seconds[1])) if seconds else name(text)
+    return format_duration(int(seconds[1])) if seconds else _words(text)
+
+
+def _words(text: str) -> str:
+    """A sentence whole, a name cut."""
+    return prose(text) if " " in text else name(text)
 
 
 def facts(entries: Iterable[Fact]) -> str:

@@ -40,7 +40,7 @@ def stale(series: Series, limits: Limits, notices: list[Notice]) -> Notice | Non
     if share < limits.completeness:
         message = f"{name}: {share:.0%} of the last {spoken(limits.window_s)} is there, less than "
         return about(Code.INCOMPLETE, name, f"{message}{limits.completeness:.0%}")
-    return _untrue(series, limits)
+    return None if name in limits.steady else _untrue(series, limits)
 
 
 def _untrue(series: Series, limits: Limits) -> Notice | None:

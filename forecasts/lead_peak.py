@@ -31,7 +31,6 @@ from forecasts.features import (
     features,
     from_space,
     lead_peak,
-    running_max,
     to_space,
 )
 from forecasts.windows import newest
@@ -145,28 +144,33 @@ class LeadPeak:
         self.steps = 0  # that were seen so far
         self._y = np.empty((series, 0))
         self._seen = np.empty((series, 0), dtype=bool)
+        self._cut = np.empty((series, 0), dtype=bool)
         self._floor = np.zeros(series)
         self._spaces = {space: _Scaled(grid, series, space) for space in Space}
 
-    def advance(self, demand: Floats) -> Issued:
+    def advance(self, demand: Floats, censored: Flags | None = None) -> Issued:
         """Issue at each of the next steps of demand float64 [series, steps], each before it is seen.
 
         NaN is absent: it is filled with the last value for the features, and nothing is learnt from it.
+        `censored` bool [series, steps]: where demand is a lower bound. A peak over such a step is learnt
+        from only where it lies above what was predicted: then the bound says that more was needed.
         """
+        cut = np.zeros(demand.shape, dtype=bool) if censored is None else censored
         parts = []
         first = 0
         while first < demand.shape[1]:
             length = min(demand.shape[1] - first, self.grid.day - self.steps % self.grid.day)
-            parts.append(self._segment(demand[:, first : first + length]))
+            part = slice(first, first + length)
+            parts.append(self._segment(demand[:, part], cut[:, part]))
             first += length
         return _joined(parts)
 
-    def _segment(self, demand: Floats) -> Issued:
+    def _segment(self, demand: Floats, censored: Flags) -> Issued:
         """Steps within one day."""
         grid, day, step = self.grid, self.grid.day, self.steps
         refits = step % day == 0 and step >= MEAN_FROM_DAY * day
         days = 1 if step > MEAN_FROM_DAY * day else MEAN_FROM_DAY
-        self._remember(demand)
+        self._remember(demand, censored)
         at = self._y.shape[1] - demand.shape[1]  # where the segment begins in the buffer
         back = min(at, max(days * day if refits else 0, 1) + grid.lead)
         if step == day:
@@ -174,18 +178,19 @@ class LeadPeak:
         origin = grid.origin_s + (step - at) * grid.step_s
         made = features(self._y, replace(grid, origin_s=origin), at - back, floor=self._floor)
         peak = lead_peak(self._y[:, at - back :], grid.lead)
-        gaps = running_max(1.0 - self._seen[:, at - back :][:, ::-1], grid.lead + 1)[:, ::-1]
+        gaps = lead_peak(1.0 - self._seen[:, at - back :], grid.lead)
+        cut = lead_peak(self._cut[:, at - back :].astype(np.float64), grid.lead) > 0
         before = np.concatenate([self._y[:, :1], self._y[:, :-1]], axis=1)
         week = newest(before, CAP_DAYS * day - 1, demand.shape[1], np.maximum)
         outlooks = {
-            space: scaled.segment(made, peak, 1.0 - gaps, back=back, refits=refits)
+            space: scaled.segment(made, peak, 1.0 - gaps, cut, back=back, refits=refits)
             for space, scaled in self._spaces.items()
         }
         self.steps += demand.shape[1]
         cap = np.maximum(CAP_SHARE * week, before[:, at:])
         return Issued(outlooks=outlooks, level=made.level[:, back:], cap=cap)
 
-    def _remember(self, demand: Floats) -> None:
+    def _remember(self, demand: Floats, censored: Flags) -> None:
         """Fill what is absent with the last value, and keep what the features will need."""
         joined = np.concatenate([self._y[:, -1:], demand], axis=1)
         there = np.isfinite(joined)
@@ -195,6 +200,7 @@ class LeadPeak:
         new = demand.shape[1]
         self._y = np.concatenate([self._y[:, -keep:], filled[:, -new:]], axis=1)
         self._seen = np.concatenate([self._seen[:, -keep:], there[:, -new:]], axis=1)
+        self._cut = np.concatenate([self._cut[:, -keep:], censored], axis=1)
 
 
 def _joined(parts: list[Issued]) -> Issued:
@@ -238,15 +244,20 @@ class _Scaled:
         """How many there are."""
         return len(self.spread_so_far)
 
-    def segment(self, made: Features, peak: Floats, weight: Floats, *, back: int, refits: bool) -> Outlook:
+    def segment(
+        self, made: Features, peak: Floats, weight: Floats, cut: Flags, *, back: int, refits: bool
+    ) -> Outlook:
         """Refit on the days before the segment if it begins one, then issue its steps, then remember them.
 
-        `made`, `peak` (M) and `weight` (1 where M is complete and was seen) begin `back` steps before it.
+        `made`, `peak` (M), `weight` (1 where M is complete and was seen) and `cut` (where it is a lower
+        bound) begin `back` steps before it.
         """
         z = np.minimum(to_space(peak, made.level, self.space), CLIP)
         raw = made.on(self.space)
         if refits:
-            self._refit(raw[:, :back], z[:, :back], weight[:, :back])
+            then = _columns(self.tracks, ("final",))[:, -back:, 0]
+            known = weight[:, :back] * ~(cut[:, :back] & (z[:, :back] <= then))
+            self._refit(raw[:, :back], z[:, :back], known)
             self.median = self._median()
         drift = to_space(made.short, made.level, self.space) - to_space(made.long, made.level, self.space)
         x = self._standard(raw[:, back:])
@@ -255,7 +266,7 @@ class _Scaled:
             if "mean" in self.weights
             else to_space(made.short[:, back:], made.level[:, back:], self.space)
         )
-        error = self._completed(z, first, "first", weight, back)
+        error = self._completed(z, first, "first", weight, cut=cut, back=back)
         shift = np.stack(
             [self._smooth(f"shift {span}", error, span) for span in SHIFT_SPANS_MIN] + [drift[:, back:]],
             axis=2,
@@ -263,7 +274,7 @@ class _Scaled:
         final = first
         if "shift" in self.weights:
             final = self._clamped(first + _dot(_with_one(shift), self.weights["shift"]))
-        rest = self._completed(z, final, "final", weight, back)
+        rest = self._completed(z, final, "final", weight, cut=cut, back=back)
         extra = self._scale_features(rest)
         new = np.concatenate([first[:, :, None], final[:, :, None], rest[:, :, None], shift, extra], axis=2)
         keep = MEAN_FROM_DAY * self.grid.day + 2 * self.grid.lead + self.grid.minutes(15) + 2
@@ -308,8 +319,12 @@ class _Scaled:
         room = 0.25 * np.subtract(self.high, self.low, out=np.zeros(self.series), where=seen)
         return np.clip(mu, low[:, None], (high + room)[:, None])
 
-    def _completed(self, z: Floats, mu: Floats, track: str, weight: Floats, back: int) -> Floats:
-        """At each new step the error of the newest complete one, L + 1 before; 0 where it was not seen."""
+    def _completed(
+        self, z: Floats, mu: Floats, track: str, weight: Floats, *, cut: Flags, back: int
+    ) -> Floats:
+        """At each new step the error of the newest complete one, L + 1 before; 0 where it was not seen, and
+        where a lower bound was kept.
+        """
         lag, new = self.grid.lead + 1, mu.shape[1]
         past = self.tracks[:, :, TRACKS.index(track)]
         errors = np.zeros((self.series, new))
@@ -319,7 +334,8 @@ class _Scaled:
         count = new - first
         if count > 0:
             part = slice(back - known, back - known + count)
-            errors[:, first:] = (z[:, part] - both[:, :count]) * weight[:, part]
+            error = (z[:, part] - both[:, :count]) * weight[:, part]
+            errors[:, first:] = np.where(cut[:, part], np.maximum(error, 0.0), error)
         return errors
 
     def _scale_features(self, rest: Floats) -> Floats:

@@ -47,7 +47,8 @@ class Limits:
     the one or the other. A series is refused
     when its last sample is more than `periods` steps old, or when of its last `window_s` less than
     `completeness` is there or a gap is longer than `longest_gap_s`, and when it is stuck or ends in the zeros
-    of an outage (`forecasts/suspect.py`).
+    of an outage (`forecasts/suspect.py`), which those named in `steady` are not: a pool's size may stand
+    still for weeks, and at zero.
     """
 
     now: datetime | None = None
@@ -60,6 +61,7 @@ class Limits:
     lower: float = 0.0
     upper: float = float("inf")
     kind: Kind = "gauge"
+    steady: frozenset[str] = frozenset()
     earliest: datetime = EARLIEST
     last_year_ends: datetime = LATEST
 

@@ -213,7 +213,7 @@ def lead_time(
         why += f"; steps of {format_duration(step_s)}"
     else:
         few = f"{came} units came in {window}, {least} are needed"
-        why = f"{format_duration(declared_s)} as declared: " + (
+        why = "as declared: " + (
             few if came < least else f"of {seen.count} launches in {window} only {came} came"
         )
     return LeadTime(

@@ -5,6 +5,7 @@ From one history come the same numbers, whether it was learnt at once or in piec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from policies.plan import Fact
 
-FORMAT = 1  # of what is learnt: raised where the same state would mean something else
+FORMAT = 2  # of what is learnt: raised where the same state would mean something else
 CELLS = 1_500_000  # steps of buffers and of plans that are worked on at once, over all pools
 MOST_AT_ONCE = 256
 
@@ -32,15 +33,18 @@ def depends_on(
     step_s: int,
     demands: Sequence[tuple[str, float]],
     set_aside: Sequence[tuple[datetime, datetime]] = (),
+    *,
+    bounds: Sequence[str] = (),
 ) -> str:
     """Names everything that what is learnt depends on but demand: another name, and it is learnt anew.
 
-    `demands`: series and unit capacity of each metric; `set_aside`: windows nobody learns from, (begin, end).
+    `demands`: series and unit capacity of each metric; `set_aside`: windows nobody learns from, (begin, end);
+    `bounds`: what tells where demand is a lower bound.
     """
     made = portfolio.fingerprint() if rule.scaler == "portfolio" else ""
     metrics = [[name, repr(capacity)] for name, capacity in demands]
     parts = {"format": FORMAT, "rule": rule, "minimum": minimum, "step_s": step_s, "metrics": metrics}
-    return digest({**parts, "made": made, "set_aside": sorted(set_aside)})
+    return digest({**parts, "made": made, "set_aside": sorted(set_aside), "bounds": sorted(bounds)})
 
 
 def at_once(tasks: Sequence[Task]) -> int:
@@ -77,10 +81,12 @@ def go_on(tasks: Sequence[Task]) -> list[Step]:
     fresh = np.stack([task.fresh for task in tasks])
     memories: list[memory.Memory] = []
     if fresh.shape[1]:
-        state = scaler.observe(fresh, settings, state)
+        cut = np.stack([task.bounds[0] for task in tasks])
+        state = scaler.observe(fresh, replace(settings, censored=cut), state)
         memories = memory.split(memory.remember(state), len(tasks))
     tail = np.stack([np.append(task.unsettled, np.nan) for task in tasks])
-    wanted, after = scaler.targets(tail, None, settings, state)
+    cut = np.stack([np.append(task.bounds[1], False) for task in tasks])
+    wanted, after = scaler.targets(tail, None, replace(settings, censored=cut), state)
     evidence = _evidence(after, len(tasks))
     return [
         Step(

@@ -56,11 +56,26 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Learnt:
+    """A figure that a plan reckons with, from what a pool did or as declared until then; `why` in one line.
+
+    `source` is the series that tells it. Durations have the unit s, capacities none.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    source: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """A group of like units whose number we may set. Times are aware UTC, durations seconds.
 
     `ready` counts serving units by zone; `maximum_step_in` is the owner's limit on one shrink, in units,
-    None for none; `last_scaled_at` is None where it is not known.
+    None for none; `last_scaled_at` is None where it is not known. `learnt` are the figures that
+    are learnt from what it did.
     """
 
     id: str
@@ -79,6 +94,7 @@ class Pool:
     version: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     protected: bool = False
+    learnt: tuple[Learnt, ...] = ()
 
     @property
     def billable(self) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NO_METRIC = "no metric of this pool could be read"
 NOT_LIVE = "the newest demand was not seen"
+FULL = "the newest demand is only known to be at least so much: the pool was full"
 NOT_AHEAD = "the forecast does not reach over the lead time"
 
 
@@ -36,6 +37,7 @@ class Outlook:
 
     `to_learn` is the demand that a scaler may see, as long as `demand`, None where that is all of it.
     `multiplier` and `least` (units) are what declared events do to a scaler's wish; `events` tells of them.
+    `censored` bool, as long as `demand`: where it is a lower bound; None: nowhere.
     `standing`: what a scaler that learns wants, None where the planner is to ask the scaler itself.
     """
 
@@ -51,6 +53,7 @@ class Outlook:
     least: float = 0.0
     events: tuple[str, ...] = ()
     standing: Standing | None = None
+    censored: NDArray[np.bool_] | None = None
 
     @property
     def learnt(self) -> Series:
@@ -64,10 +67,20 @@ class Outlook:
         return next((value for value in reversed(newest) if not math.isnan(value)), math.nan)
 
     @cached_property
+    def full(self) -> bool:
+        """Whether the newest demand that was seen is only a lower bound."""
+        if self.censored is None:
+            return False
+        seen = np.flatnonzero(~np.isnan(self.demand.y[-LATE_STEPS:]))
+        return bool(len(seen)) and bool(self.censored[-LATE_STEPS:][seen[-1]])
+
+    @cached_property
     def doubt(self) -> str:
         """Why this demand may not shrink a pool, "" where nothing stands against it."""
         if self.refusal or math.isnan(self.live):
             return self.refusal or NOT_LIVE
+        if self.full:
+            return FULL
         return NOT_AHEAD if self.ahead is not None and bool(np.isnan(self.ahead).any()) else ""
 
 
@@ -77,7 +90,7 @@ def unsized(snapshot: Snapshot, outlooks: Mapping[str, Outlook]) -> Iterable[Gap
         outlook = outlooks.get(pool.id)
         if outlook is None:
             yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=NO_METRIC)
-        elif outlook.doubt:
+        elif outlook.doubt and outlook.doubt != FULL:  # then all was seen, and demand is larger
             yield Gap(source=pool.id, code="INSUFFICIENT_DATA", why=outlook.doubt)
 
 

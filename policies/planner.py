@@ -106,6 +106,8 @@ def _propose_alike(
     step = first.demand.step_s
     lookback = len(first.demand.y) if scaler.LOOKBACK_S is None else max(1, -(-scaler.LOOKBACK_S // step))
     demand = np.stack([outlooks[pool.id].learnt.y[-lookback:] for pool in pools])
+    bounds = [outlooks[pool.id].censored for pool in pools]
+    cut = [np.zeros(demand.shape[1], dtype=bool) if one is None else one[-lookback:] for one in bounds]
     settings = scalers.configure(
         scaler,
         scalers.PoolSettings(
@@ -114,6 +116,7 @@ def _propose_alike(
             lead_steps=max(1, -(-pools[0].lead_time_s // step)),
             minimum=np.array([pool.minimum for pool in pools]),
             levels=first.levels,
+            censored=np.stack(cut) if any(one is not None for one in bounds) else None,
         ),
         rule.settings,
         violation=rule.violation,
@@ -150,7 +153,8 @@ def _proposal(
     if rule.survive_zone_loss:
         same = need == _serving(pool, rule)  # 16 units in 3 zones serve 10, as 15 do: then 16 stay
         wanted = pool.desired if same else with_zone_spare(need, len(pool.ready))
-    facts = [Fact(name="demand now", value=live, unit="units")] if not math.isnan(live) else []
+    least = "at least, the pool was full" if outlook.full else ""
+    facts = [Fact(name="demand now", value=live, unit="units", window=least)] if not math.isnan(live) else []
     if peaks and not math.isnan(peaks[-1]):
         facts.append(
             Fact(
@@ -162,6 +166,10 @@ def _proposal(
             )
         )
     facts.append(Fact(name="scaler", value=rule.scaler))
+    facts += [
+        Fact(name=one.name, value=one.value, unit=one.unit, source=one.source, window=one.why)
+        for one in pool.learnt
+    ]
     facts += [Fact(name="event", value=event) for event in outlook.events]
     facts += outlook.standing.because if outlook.standing else ()
     facts += [Fact(name="forecast", value=note) for note in outlook.notes]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 LEVELS = np.array([0, 0.03, 0.07, 0.1, 0.15, 0.25, 0.4, 0.6, 0.8, 1, 1.3, 1.7, 2.3, 3, 4.5, 7]) / 100
 LOG_LEVELS = np.log(np.maximum(LEVELS, 1e-4))
@@ -245,7 +246,7 @@ class Bank:
             return asked
         return np.clip(asked + self.balance / self._steps, STEER[0] * asked, STEER[1] * asked)
 
-    def note(self, violated: NDArray[np.bool_], seen: NDArray[np.bool_]) -> None:
+    def note(self, violated: Flags, seen: Flags) -> None:
         """One step: what was asked comes in, a violation goes out; a step not seen counts in neither."""
         self.balance = self.balance + np.where(seen, self._asked.violation - violated, 0.0)
 
@@ -286,16 +287,22 @@ class Portfolio:
         self._tail = np.zeros((series, len(plan_names()), 0), dtype=np.int64)  # the last targets of each plan
         self._own = np.zeros((series, 0), dtype=np.int64)  # the last targets that were asked for
 
-    def advance(self, demand: Floats) -> Ints:
-        """Units at each of the next steps of demand float64 [series, steps], each before it is seen."""
+    def advance(self, demand: Floats, censored: Flags | None = None) -> Ints:
+        """Units at each of the next steps of demand float64 [series, steps], each before it is seen.
+
+        `censored` bool [series, steps]: where demand is a lower bound. Such a step violates where even the
+        bound is more than serves, else it is not known: the ledger counts it among no plan's steps.
+        """
         day, parts, first = self.grid.day, [], 0
+        cut = np.zeros(demand.shape, dtype=bool) if censored is None else censored
         while first < demand.shape[1]:
             length = min(demand.shape[1] - first, day - self.steps % day)
-            parts.append(self._segment(demand[:, first : first + length]))
+            part = slice(first, first + length)
+            parts.append(self._segment(demand[:, part], cut[:, part]))
             first += length
         return np.concatenate(parts, axis=1)
 
-    def _plans(self, demand: Floats) -> Ints:
+    def _plans(self, demand: Floats, censored: Flags) -> Ints:
         """Every plan's targets, int64 [series, plans, steps]."""
         series, steps = demand.shape
         parts = []
@@ -313,7 +320,7 @@ class Portfolio:
             state = self._states[number] or _sharing(scaler, settings, series, count)
             targets, self._states[number] = scaler.targets(rows, None, settings, state)
             parts.append(targets.reshape(series, count, steps))
-        issued = self._peak.advance(demand)
+        issued = self._peak.advance(demand, censored)
         low = self.minimum[:, None]
         high = np.full_like(low, scalers.MOST_UNITS) if self.maximum is None else self.maximum[:, None]
         for _, tempered in PEAKS:
@@ -322,14 +329,15 @@ class Portfolio:
             parts.append(_whole(units, low, high))
             if tempered:
                 begins = self.steps % self.grid.day == 0
-                priced = self._priced.advance(units, demand, np.array(PRICES), new_day=begins)
+                priced = self._priced.advance(units, demand, censored, np.array(PRICES), new_day=begins)
         parts.append(_whole(priced, low, high))
         return np.concatenate(parts, axis=1)
 
-    def _segment(self, demand: Floats) -> Ints:
+    def _segment(self, demand: Floats, censored: Flags) -> Ints:
         """Steps within one day."""
-        plans = self._plans(demand)
+        plans = self._plans(demand, censored)
         seen = np.isfinite(demand)
+        known = seen & ~censored
         bad = (demand[:, None] > self._serving(plans)) & seen[:, None]
         out = np.empty(demand.shape, dtype=np.int64)
         first = 0
@@ -339,12 +347,13 @@ class Portfolio:
                 self.chosen = choose(self.ledger, self.asked)
                 self._count()
             part = slice(first, min(first + self.hour - into, demand.shape[1]))
-            out[:, part] = self._asked_for(by_level(plans[:, :, part], self.chosen), demand[:, part])
+            envelope = by_level(plans[:, :, part], self.chosen)
+            out[:, part] = self._asked_for(envelope, demand[:, part], known[:, part])
             length = out[:, part].shape[1]
             self.ledger.add(
                 (plans[:, :, part] * seen[:, None, part]).sum(axis=2).astype(np.float64),
                 bad[:, :, part].sum(axis=2).astype(np.float64),
-                seen[:, part].sum(axis=1).astype(np.float64),
+                known[:, part].sum(axis=1).astype(np.float64),
                 length=length,
             )
             self.steps += length
@@ -369,7 +378,7 @@ class Portfolio:
         self._tail = joined[:, :, -lead:].copy()
         return trailing(joined, lead, np.minimum)[:, :, -new:]
 
-    def _asked_for(self, envelope: Floats, demand: Floats) -> Ints:
+    def _asked_for(self, envelope: Floats, demand: Floats, known: Flags) -> Ints:
         """Step by step at the level the bank allows, rounded up; the bank then sees what came of it."""
         lead = self.grid.lead
         out = np.empty(demand.shape, dtype=np.int64)
@@ -377,6 +386,6 @@ class Portfolio:
             size = np.ceil(between(envelope[:, :, step], self.bank.level()) - 1e-9)
             out[:, step] = np.maximum(size, self.minimum)
             self._own = np.concatenate([self._own[:, -lead:], out[:, step : step + 1]], axis=1)
-            seen = np.isfinite(demand[:, step])
-            self.bank.note((demand[:, step] > self._own.min(axis=1)) & seen, seen)
+            violated = demand[:, step] > self._own.min(axis=1)  # false where it is absent
+            self.bank.note(violated, known[:, step] | violated)
         return out

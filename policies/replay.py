@@ -7,6 +7,8 @@ Exact, so that anyone can recompute it from the targets:
   has been asked for L steps long; scaling in is immediate; capacity that boots is paid;
 - cost = sum of T x step in unit-hours; violation = share of steps with demand > ready;
   unserved = sum(max(0, demand - ready)) / sum(demand); missing steps count in none of the three;
+- a censored step, whose demand is only known to be at least so much, violates where even that is more than
+  ready; where it is not, nobody knows: it counts in the cost, and not among the steps of the violation;
 - clairvoyant = cost of ceil(max(demand[t..t+L])), the least that never violates.
 
 Options make the plant more like a live system: see `Plant`.
@@ -14,6 +16,7 @@ Options make the plant more like a live system: see `Plant`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 REVERSAL_S = 3600
 
@@ -67,7 +71,11 @@ class Plant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What one series cost. `violation` and `unserved` are fractions; costs are unit-hours."""
+    """What one series cost. `violation` and `unserved` are fractions; costs are unit-hours.
+
+    `censored` is the fraction of `steps` of which nobody knows whether they violated; `violation` is NaN
+    where that is all of them.
+    """
 
     steps: int
     cost: float
@@ -76,6 +84,7 @@ class Score:
     unserved: float
     actions_per_day: float
     reversals_per_day: float
+    censored: float = 0.0
 
 
 def obey(wanted: Ints, plant: Plant) -> Ints:
@@ -161,11 +170,15 @@ def clairvoyant(demand: Floats, plant: Plant) -> Ints:
     return np.maximum(peak, plant.minimum)
 
 
-def scores(demand: Floats, targets: Ints, plant: Plant, *, warmup_steps: int) -> list[Score]:
+def scores(
+    demand: Floats, targets: Ints, plant: Plant, *, warmup_steps: int, censored: Flags | None = None
+) -> list[Score]:
     """One score a series: `demand` and `targets` [series, steps] on the plant's grid.
 
-    The first `warmup_steps` are not scored. Actions count over all scored grid steps.
+    The first `warmup_steps` are not scored. Actions count over all scored grid steps. `censored` bool
+    [series, steps]: where demand is a lower bound.
     """
+    bounds = np.zeros(demand.shape, dtype=bool) if censored is None else censored
     serving = ready(targets, plant)
     bill = paid(targets, plant)
     load = waiting(demand, serving) if plant.backlog else demand
@@ -175,6 +188,7 @@ def scores(demand: Floats, targets: Ints, plant: Plant, *, warmup_steps: int) ->
     return [
         _score(
             demand=load[i, part][there[i]],
+            bound=bounds[i, part][there[i]],
             serving=serving[i, part][there[i]],
             cost=int(bill[i, part][there[i]].sum()) * plant.step_s / 3600,
             least=int(least[i, part][there[i]].sum()) * plant.step_s / 3600,
@@ -184,18 +198,23 @@ def scores(demand: Floats, targets: Ints, plant: Plant, *, warmup_steps: int) ->
     ]
 
 
-def _score(*, demand: Floats, serving: Ints, cost: float, least: float, acts: tuple[float, float]) -> Score:
+def _score(
+    *, demand: Floats, bound: Flags, serving: Ints, cost: float, least: float, acts: tuple[float, float]
+) -> Score:
     steps = len(demand)
+    unknown = int(np.count_nonzero(bound & (demand <= serving)))
+    known, violated = steps - unknown, int(np.count_nonzero(demand > serving))
     total = float(demand.sum())
     short = np.maximum(0.0, demand - serving)
     return Score(
         steps=steps,
         cost=cost,
         clairvoyant=least,
-        violation=float(np.count_nonzero(demand > serving)) / steps if steps else 0.0,
+        violation=violated / known if known else math.nan if unknown else 0.0,
         unserved=float(short.sum()) / total if total > 0 else 0.0,
         actions_per_day=acts[0],
         reversals_per_day=acts[1],
+        censored=unknown / steps if steps else 0.0,
     )
 
 

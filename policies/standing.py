@@ -58,7 +58,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """One pool: `demand` in units up to now, its first `settled` steps complete; `of` as in `Kept`."""
+    """One pool: `demand` in units up to now, its first `settled` steps complete; `of` as in `Kept`.
+
+    `censored` bool, as long as `demand`: where it is a lower bound; None: nowhere.
+    """
 
     pool_id: str
     rule: Rule
@@ -67,6 +70,7 @@ class Task:
     settled: int
     of: str
     kept: Kept | None = None
+    censored: np.ndarray[Any, Any] | None = None
 
     @property
     def likeness(self) -> tuple[object, ...]:
@@ -89,12 +93,22 @@ class Task:
     @property
     def fresh(self) -> np.ndarray[Any, Any]:
         """Demand of the steps that are complete and not learnt yet, float64 [steps]."""
-        return self.demand.y[self._first : max(self._first, self.settled)]
+        return self.demand.y[self._first : self._split]
 
     @property
     def unsettled(self) -> np.ndarray[Any, Any]:
         """Demand of the newest steps, of which a sample may still come, float64 [steps]."""
-        return self.demand.y[max(self._first, self.settled) :]
+        return self.demand.y[self._split :]
+
+    @property
+    def _split(self) -> int:
+        return max(self._first, self.settled)
+
+    @property
+    def bounds(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Where `fresh` and `unsettled` are lower bounds, bool [steps] each."""
+        cut = np.zeros(len(self.demand.y), dtype=bool) if self.censored is None else self.censored
+        return cut[self._first : self._split], cut[self._split :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

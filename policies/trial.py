@@ -5,6 +5,7 @@ The forecast that is replayed is the seasonal naive's, issued at every step from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy as np
 from forecasts.models import seasonal_naive
 from forecasts.types import DAY_S, WEEK_S, BadInput, Series
 from policies import scalers, units
+from policies.censoring import at_or_above
 from policies.replay import Plant, Score, obey, ready, scores
 from policies.sizing import unit_capacity_at_p99
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 PORTFOLIO = "portfolio"
 RESIDUAL_WINDOW_S = 14 * DAY_S
@@ -49,6 +52,7 @@ class Rules:
 
     `violation` is the fraction asked for, None where it was not; `chosen` are the scaler's settings by
     name; `tune` looks, with hindsight, for the cheapest knob that meets `violation` on the scored part.
+    `saturates_at`, in the history's unit: from there on a sample is a lower bound of demand.
     """
 
     scaler: str
@@ -60,6 +64,7 @@ class Rules:
     chosen: Mapping[str, object]
     tune: bool = False
     plant: Mapping[str, object]
+    saturates_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,7 +73,7 @@ class Trial:
 
     `scaler` is the one that was run: static where no knob of the one asked for met the violation.
     `knob` is the tuned value, None without tuning. `followed`: what a portfolio followed in the scored part,
-    None for other scalers.
+    None for other scalers. `censored` bool [steps]: where demand is a lower bound.
     """
 
     unique_id: str
@@ -83,6 +88,7 @@ class Trial:
     serving: Ints
     score: Score
     followed: Followed | None = None
+    censored: Flags | None = None
 
 
 def run(series: Series, rules: Rules) -> Trial:
@@ -101,7 +107,8 @@ def run(series: Series, rules: Rules) -> Trial:
         except BadInput as error:
             raise BadInput(f"{series.unique_id}: in the warm-up part {error}") from None
     _refuse_absurd(series, capacity)
-    case = _Case(series=series, rules=rules, capacity=capacity, warmup=warmup)
+    bounds = None if rules.saturates_at is None else at_or_above(series.y, rules.saturates_at)
+    case = _Case(series=series, rules=rules, capacity=capacity, warmup=warmup, censored=bounds)
     return _tuned(case) if rules.tune else _trial(case, rules.scaler, None)
 
 
@@ -125,6 +132,7 @@ class _Case:
     rules: Rules
     capacity: float
     warmup: int
+    censored: Flags | None = None
 
     @property
     def plant(self) -> Plant:
@@ -145,9 +153,15 @@ class _Case:
             lead_steps=self.plant.lead_steps,
             warmup_steps=self.warmup,
             minimum=self.plant.minimum,
+            censored=None if self.censored is None else self.censored[None, :],
         )
         settings = scalers.configure(scaler, pool, chosen, violation=self.rules.violation)
         return replace(settings, levels=(settings.level,)) if scaler.AHEAD else settings
+
+    def scores(self, demand: Floats, targets: Ints) -> list[Score]:
+        """The scores of targets, for demand with one row or one for each knob."""
+        cut = None if self.censored is None else np.broadcast_to(self.censored, demand.shape)
+        return scores(demand, targets, self.plant, warmup_steps=self.warmup, censored=cut)
 
     def ahead(self, settings: Any) -> Floats:
         """Seasonal-naive quantiles issued at every step, float64 [1, steps, lead + 1, level]."""
@@ -174,6 +188,12 @@ def _trial(case: _Case, name: str, knob: float | None) -> Trial:
         else (scaler.targets(case.demand, ahead, settings, None)[0], None)
     )
     targets = obey(wanted, case.plant)
+    score = case.scores(case.demand, targets)[0]
+    if math.isnan(score.violation):
+        raise BadInput(
+            f"{case.series.unique_id}: every sample after the warm-up is at --saturates-at "
+            f"{case.rules.saturates_at:g} or above and within what {name} serves: nothing is known to score"
+        )
     return Trial(
         unique_id=case.series.unique_id,
         grid=case.series,
@@ -185,8 +205,9 @@ def _trial(case: _Case, name: str, knob: float | None) -> Trial:
         demand=case.demand[0],
         targets=targets[0],
         serving=ready(targets, case.plant)[0],
-        score=scores(case.demand, targets, case.plant, warmup_steps=case.warmup)[0],
+        score=score,
         followed=followed,
+        censored=case.censored,
     )
 
 
@@ -194,15 +215,17 @@ def _followed(case: _Case, scaler: scalers.Scaler, settings: Any) -> tuple[Ints,
     """A portfolio's targets, int64 [1, steps], and what it followed in the scored part."""
     from policies.choice import followed  # noqa: PLC0415 - the portfolio, only where it is replayed
 
-    warm, scored = case.demand[:, : case.warmup], case.demand[:, case.warmup :]
     state = scaler.begin(np.zeros(1), settings)
     parts = []
-    if warm.shape[1]:
-        before, state = scaler.targets(warm, None, settings, state)
-        parts.append(before)
-    tally = state.portfolio.tally.copy()
-    after, state = scaler.targets(scored, None, settings, state)
-    return np.concatenate([*parts, after], axis=1), followed(state.portfolio, tally)[0]
+    for part in (slice(0, case.warmup), slice(case.warmup, None)):
+        tally = state.portfolio.tally.copy()
+        if case.demand[:, part].shape[1]:
+            told = (
+                settings if case.censored is None else replace(settings, censored=case.censored[None, part])
+            )
+            found, state = scaler.targets(case.demand[:, part], None, told, state)
+            parts.append(found)
+    return np.concatenate(parts, axis=1), followed(state.portfolio, tally)[0]
 
 
 def _tuned(case: _Case) -> Trial:
@@ -216,7 +239,7 @@ def _tuned(case: _Case) -> Trial:
     demand = np.broadcast_to(case.demand, (len(scaler.KNOBS), case.demand.shape[1]))
     ahead = case.ahead(settings) if scaler.AHEAD else None
     wanted, _ = scaler.targets(demand, ahead, settings, None)
-    found = scores(demand, obey(wanted, case.plant), case.plant, warmup_steps=case.warmup)
+    found = case.scores(demand, obey(wanted, case.plant))
     meets = [
         (score.cost, score.violation, knob)
         for score, knob in zip(found, scaler.KNOBS, strict=True)

@@ -126,7 +126,7 @@ def _settled(ready: Floats, step_s: int) -> Flags:
     there = np.isfinite(ready) & (ready >= 1)
     grew = np.diff(np.nan_to_num(ready, nan=0.0), prepend=np.nan_to_num(ready[:1], nan=0.0)) > 0
     warming = np.zeros(len(ready), dtype=bool)
-    for back in range(-(-WARM_S // step_s) + 1):
+    for back in range(min(-(-WARM_S // step_s) + 1, len(ready))):
         warming[back:] |= grew[: len(grew) - back]
     return there & ~warming
 

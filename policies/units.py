@@ -25,6 +25,8 @@ _SUFFIX = {
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"({_NUMBER})\s*(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+LATENCIES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_LATENCY = re.compile(rf"({_NUMBER})\s*(us|ms|s)")
 _MONEY = re.compile(rf"(?:(?:USD|\$)\s*)?({_NUMBER})\s*(?:USD)?(?:\s*(?:/|per)\s*(h|hour|month|mo))?")
 
 HOURS_A_MONTH = 730.0
@@ -61,6 +63,17 @@ def duration_s(text: str | float) -> int:
     if not math.isfinite(seconds) or seconds < 0 or seconds != int(seconds):
         raise UnitError(f"{text!r} is no whole number of seconds from 0 up")
     return int(seconds)
+
+
+def latency_s(text: str | float) -> float:
+    """Seconds of `"250ms"`, `"1.5s"`, always with a unit; above zero and at most an hour."""
+    found = _LATENCY.fullmatch(text.strip()) if isinstance(text, str) else None
+    if not found:
+        raise UnitError(f"{text!r} is no latency; write 250ms or 1.5s")
+    seconds = float(found[1]) * LATENCIES[found[2]]
+    if not 0 < seconds <= 3600:
+        raise UnitError(f"{text!r} is outside 0 to an hour; write 250ms or 1.5s")
+    return seconds
 
 
 def share(text: str | float) -> float:

@@ -86,6 +86,11 @@ def _positive(text: str) -> float:
     help="Instead: how many units the p99 of the warm-up part fills. [default: 40]",
 )
 @click.option(
+    "--saturates-at",
+    type=flags.CAPACITY,
+    help="From this value on the history shows no more: demand may have been larger.",
+)
+@click.option(
     "--warmup",
     type=flags.Parsed("SHARE|DURATION", _warmup),
     default="0.5",
@@ -116,6 +121,7 @@ def command(
         showing.writable(given["targets_out"], "--targets-out")
     series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind)
     several = len(asked.rules) > 1
+    _warn_unsaturated(series, given["saturates_at"])
     if several:
         trials, left_out = _compare(series, asked, given["jobs"])
     else:
@@ -148,6 +154,12 @@ command.help = """Replay a scaler over a history, step by step, without looking 
     """
 
 
+def _warn_unsaturated(series: Sequence[Series], level: float | None) -> None:
+    """A level that nothing reaches is most likely in another unit than the history."""
+    if level is not None and not any((one.y >= level).any() for one in series):
+        flags.warn(f"no sample reaches --saturates-at {level:g}; it is in the unit of the history")
+
+
 def _asked(
     *,
     names: Sequence[str],
@@ -157,6 +169,7 @@ def _asked(
     tune: str | None,
     unit_capacity: float | None,
     units_at_p99: float | None,
+    saturates_at: float | None,
     warmup: Warmup,
     options: Sequence[str],
     **_rest: object,
@@ -183,6 +196,7 @@ def _asked(
             chosen=settings[name],
             tune=tune is not None,
             plant=_plant(options),
+            saturates_at=saturates_at,
         )
         for name in scalers
     }

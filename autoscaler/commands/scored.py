@@ -48,6 +48,7 @@ def _figures(trial: Trial) -> dict[str, object]:
         "unserved": trial.score.unserved,
         "actions_per_day": trial.score.actions_per_day,
         "reversals_per_day": trial.score.reversals_per_day,
+        **({} if trial.censored is None else {"censored": trial.score.censored}),
     }
 
 
@@ -118,6 +119,7 @@ def table(trials: Sequence[Trial]) -> str:
                 violation=trial.score.violation,
                 unserved=trial.score.unserved,
                 actions_per_day=trial.score.actions_per_day,
+                censored=None if trial.censored is None else trial.score.censored,
             )
             for trial in trials
         ],
@@ -141,12 +143,15 @@ def comparison_table(asked: Comparison, trials: Mapping[str, Sequence[Trial]], *
 
 
 def write_targets(path: Path, trials: Mapping[str, Sequence[Trial]]) -> None:
-    """Every grid step from one lead time before the scored part on; stamps ISO 8601 with Z.
+    """Every grid step from one lead time before the scored part on; stamps ISO 8601 with Z. `censored` is 1
+    where demand is a lower bound; the column is there where a history saturates.
 
     Of several scalers, each row begins with the one that was asked for.
     """
     several = len(trials) > 1
     head = ["unique_id", "ds", "target", "demand_units", "scored"]
+    if any(trial.censored is not None for mine in trials.values() for trial in mine):
+        head.append("censored")
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "wt", newline="") as file:
             write = csv.writer(file, lineterminator="\n")
@@ -163,5 +168,6 @@ def _steps(trial: Trial) -> Iterator[list[object]]:
     stamps = [f"{stamp}Z" for stamp in trial.grid.stamps()[first:].astype(str)]
     demand = ["" if value != value else repr(value) for value in trial.demand[first:].tolist()]  # noqa: PLR0124 - NaN
     scored = [int(step >= trial.warmup_steps) for step in range(first, len(trial.targets))]
-    for row in zip(stamps, trial.targets[first:].tolist(), demand, scored, strict=True):
+    bounds = [] if trial.censored is None else [trial.censored[first:].astype(int).tolist()]
+    for row in zip(stamps, trial.targets[first:].tolist(), demand, scored, *bounds, strict=True):
         yield [trial.unique_id, *row]

@@ -23,7 +23,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol, cast
@@ -46,7 +46,9 @@ class PoolSettings:
 
     `start` is the begin of the first step (UTC), `step_s` its length; `lead_steps` is the lead time in
     steps; `warmup_steps` is the part that is not scored; `levels` are the probabilities of `ahead`'s last
-    axis; `maximum` None means no limit. `minimum` and `maximum` may be int64 [series].
+    axis; `maximum` None means no limit. `minimum` and `maximum` may be int64 [series]. `censored` bool
+    [series, steps], aligned with the demand of the call: where demand is only known to be at least so much;
+    None: nowhere. Scalers that learn do not take such a step for the demand.
     """
 
     start: datetime = datetime(2000, 1, 3, tzinfo=UTC)
@@ -56,6 +58,7 @@ class PoolSettings:
     minimum: int | NDArray[np.int64] = 1
     maximum: int | NDArray[np.int64] | None = None
     levels: tuple[float, ...] = field(default=())
+    censored: NDArray[np.bool_] | None = None
 
     @property
     def floor(self) -> NDArray[np.float64]:
@@ -172,5 +175,6 @@ def decide(
     """
     state = scaler.observe(demand, settings, state)
     under_way = np.full((len(demand), 1), np.nan)
+    settings = replace(settings, censored=None)
     wanted, _ = scaler.targets(under_way, None if ahead is None else ahead[:, None], settings, state)
     return wanted[:, -1]

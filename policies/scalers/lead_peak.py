@@ -78,7 +78,8 @@ def targets(
     repeated = demand.strides[0] == 0 and state is None  # one series under many knobs: fitted once
     rows = demand[:1] if repeated else demand
     model = LeadPeak(_grid(settings), len(rows)) if state is None else copy.deepcopy(state.model)
-    issued = model.advance(rows)
+    cut = None if settings.censored is None else np.broadcast_to(settings.censored, demand.shape)
+    issued = model.advance(rows, None if cut is None else cut[: len(rows)])
     spread = np.broadcast_to(np.asarray(settings.spread, dtype=np.float64), (series,)) - 1.0
     peak = np.empty((series, steps))
     for row in range(series) if repeated else ():

@@ -71,4 +71,5 @@ def targets(
     del ahead
     state = begin(np.zeros(len(demand)), settings) if state is None else state
     portfolio = copy.deepcopy(state.portfolio)
-    return portfolio.advance(demand), State(portfolio=portfolio)
+    cut = None if settings.censored is None else np.broadcast_to(settings.censored, demand.shape)
+    return portfolio.advance(demand, cut), State(portfolio=portfolio)

@@ -224,7 +224,7 @@ def test_the_portfolio_goes_on_by_the_hour(build, monkeypatch):
     advance = Portfolio.advance
     tick.turn(build(PORTFOLIO, now=small.END - timedelta(hours=3)))
     monkeypatch.setattr(
-        Portfolio, "advance", lambda self, new: steps.append(new.shape[1]) or advance(self, new)
+        Portfolio, "advance", lambda self, new, *cut: steps.append(new.shape[1]) or advance(self, new, *cut)
     )
     for hours in (2, 1, 0):
         done = tick.turn(build(PORTFOLIO, now=small.END - timedelta(hours=hours)))

@@ -138,7 +138,7 @@ def test_too_few_launches_leave_the_declared_lead_time(desired, ready):
     """Nothing, absent series, a pool that rests, two launches: as declared, and the line says so."""
     found = learn(desired, ready)
     assert (found.seconds, found.learnt) == (300, False)
-    assert found.why.startswith("5m as declared: ")
+    assert found.why.startswith("as declared: ")
     assert f"{lead_times.LEAST_LAUNCHES} are needed" in found.why
 
 

@@ -22,6 +22,8 @@ from policies.policy import DEFAULT_BUDGETS, Budget, Freeze, Mode, Policy, PoolP
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
 SOUND = """\
 now: last-sample
 state: state/loadline.db
@@ -291,7 +293,7 @@ def test_the_p99_of_the_history_settles_the_unit_capacity(sound):
     declared = config.load(sound).pools["web"]
     observed = dataclasses.replace(declared.seed(), desired=12, ready={"us-east-1a": 12}, maximum=500)
     values = [*np.arange(101.0), np.nan]
-    pool = settle(observed, declared, {"b": series(values)})
+    pool = settle(observed, declared, {"b": series(values)}, seen={}, now=NOW)
     assert [d.unit_capacity for d in pool.demands] == [2000, pytest.approx(99 / 40)]
     assert (pool.desired, pool.ready_units, pool.maximum) == (12, 12, 60)
 
@@ -300,6 +302,6 @@ def test_the_p99_of_the_history_settles_the_unit_capacity(sound):
 def test_an_unknown_unit_capacity_is_a_gap(sound, history):
     """A pool one of whose metrics cannot be sized is a Gap, never sized by the others alone."""
     declared = config.load(sound).pools["web"]
-    found = settle(declared.seed(), declared, history)
+    found = settle(declared.seed(), declared, history, seen={}, now=NOW)
     assert isinstance(found, Gap)
     assert (found.source, found.code) == ("web", "NO_UNIT_CAPACITY")

@@ -96,7 +96,7 @@ def test_only_new_steps_are_learnt(monkeypatch):
     learnt = []
     advance = Portfolio.advance
     monkeypatch.setattr(
-        Portfolio, "advance", lambda self, new: learnt.append(new.shape[1]) or advance(self, new)
+        Portfolio, "advance", lambda self, new, *cut: learnt.append(new.shape[1]) or advance(self, new, *cut)
     )
     (more,) = learning.go_on([task(y, kept=step.kept)])
     assert learnt == [5, 1]

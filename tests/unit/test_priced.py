@@ -12,6 +12,11 @@ PRICES = np.array([0.5, 2.0, 10.0, 100.0])
 LEAD, DAY = 2, 48
 
 
+def nowhere(demand):
+    """No step is a lower bound."""
+    return np.zeros(demand.shape, dtype=bool)
+
+
 def ladder(steps, seed=0):
     """Units of the spreads around a level of 20 [1, spreads, steps], and the demand that came [1, steps]."""
     chance = np.random.default_rng(seed)
@@ -20,13 +25,13 @@ def ladder(steps, seed=0):
     return (20 + 2 * SPREADS[:, None] * sigma)[None], demand[None]
 
 
-def run(units, demand, pieces=DAY):
+def run(units, demand, pieces=DAY, cut=None):
     """Day by day, each in so many steps at a time."""
     priced, parts = Priced(len(demand), SPREADS, LEAD), []
     for first in range(0, demand.shape[1], pieces):
         part = slice(first, first + pieces)
-        new_day = first % DAY == 0
-        parts.append(priced.advance(units[:, :, part], demand[:, part], PRICES, new_day=new_day))
+        new_day, bounds = first % DAY == 0, (nowhere(demand) if cut is None else cut)[:, part]
+        parts.append(priced.advance(units[:, :, part], demand[:, part], bounds, PRICES, new_day=new_day))
     return np.concatenate(parts, axis=2), priced
 
 
@@ -60,7 +65,7 @@ def test_shares_are_those_of_the_past_and_absent_steps_are_none():
     units, demand = ladder(DAY)
     demand[0, 10] = np.nan
     _, priced = run(units, demand)
-    priced.advance(units[:, :, :1], demand[:, :1], PRICES, new_day=True)
+    priced.advance(units[:, :, :1], demand[:, :1], nowhere(demand[:, :1]), PRICES, new_day=True)
     windows = [demand[0, t : t + LEAD + 1] for t in range(DAY - LEAD)]
     known = [t for t, window in enumerate(windows) if np.isfinite(window).all()]
     hits = sum((windows[t].max() > units[0, :, t]).astype(float) for t in known)
@@ -85,6 +90,19 @@ def test_old_days_are_forgotten():
     demand[:, :DAY] = 100.0
     demand[:, DAY:] = 10.0
     _, priced = run(units, demand)
-    priced.advance(units[:, :, :1], demand[:, :1], PRICES, new_day=True)
+    priced.advance(units[:, :, :1], demand[:, :1], nowhere(demand[:, :1]), PRICES, new_day=True)
     weights = np.array([FORGET**2, FORGET, 1.0])
     assert priced._mean[0] == pytest.approx(weights @ [100, 10, 10] / weights.sum())
+
+
+def test_a_lower_bound_counts_only_where_it_is_above():
+    """Steps that saturate at 25 count for the spreads they exceed, and tell nothing of those above."""
+    units, demand = ladder(2 * DAY)
+    cut = demand > 25
+    _, told = run(units, np.minimum(demand, 25), cut=cut)
+    told.advance(units[:, :, :1], demand[:, :1], nowhere(demand[:, :1]), PRICES, new_day=True)
+    _, blind = run(units, np.minimum(demand, 25))
+    blind.advance(units[:, :, :1], demand[:, :1], nowhere(demand[:, :1]), PRICES, new_day=True)
+    assert (told._hits == blind._hits).all()
+    assert (told._peaks < blind._peaks).any()
+    assert (told._above >= blind._above).all()
