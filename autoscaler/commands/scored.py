@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoscaler.commands import showing
 from autoscaler.errors import UsageError
+from policies import units
 
 if TYPE_CHECKING:
     from policies.comparison import Comparison
@@ -139,7 +140,22 @@ def comparison_table(asked: Comparison, trials: Mapping[str, Sequence[Trial]], *
     }
     ahead = comparison.lead(asked, trials)
     overall = comparison.standings(trials)
-    return comparison_text(asked, by_series, overall, ahead, width=showing.table_width())
+    width = showing.table_width()
+    return comparison_text(asked, by_series, overall, ahead, width=width) + _unknown(trials, width)
+
+
+def _unknown(trials: Mapping[str, Sequence[Trial]], width: int) -> str:
+    """How much of a series is in no violation, where a sample may be a lower bound of demand."""
+    from dashboards.ink import wrap  # noqa: PLC0415 - only for people
+
+    told = [trial for mine in trials.values() for trial in mine if trial.censored is not None]
+    if not told:
+        return ""
+    share = units.format_share(max(trial.score.censored for trial in told))
+    line = (
+        f"Up to {share} of a series' steps are lower bounds within what served: they count in no violation."
+    )
+    return "\n".join(["", *(wrap(line, max(40, width)) if width else [line]), ""])
 
 
 def write_targets(path: Path, trials: Mapping[str, Sequence[Trial]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -61,6 +62,10 @@ def test_the_table_has_the_share_that_is_not_known(shell):
     line = "replay --history m.csv --scaler static --unit-capacity 10"
     assert "censored" in shell(line + " --saturates-at 100").out
     assert "censored" not in shell(line).out
+    several = line.replace("static", "static,hpa")
+    words = r"Up to [\d.]+ % of a series' steps are lower bounds within what served"
+    assert re.search(words, " ".join(shell(several + " --saturates-at 100").out.split()))
+    assert "lower bounds" not in shell(several).out
 
 
 def test_a_history_of_which_nothing_is_known_is_refused(shell):

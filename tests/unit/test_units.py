@@ -15,6 +15,7 @@ from policies.units import (
     format_share,
     format_usd,
     hourly_usd,
+    latency_s,
     quantity,
     share,
     unit_capacity,
@@ -161,3 +162,16 @@ def test_money_is_rounded_only_here():
         "-$5.00",
     ]
     assert [format_usd(x, signed=True) for x in (2, 0, -2)] == ["+$2.00", "$0.00", "-$2.00"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("250ms", 0.25), ("1.5s", 1.5), (" 80 us ", 8e-5)])
+def test_a_latency_has_a_unit(text, seconds):
+    """Milliseconds, seconds and microseconds; a number alone could be any of them."""
+    assert latency_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", [250, 0.25, "250", "5m", "0ms", "-1s", "2h", "", True, "5000s"])
+def test_what_is_no_latency_is_refused(text):
+    """Without a unit, not above zero, or longer than any p95 is."""
+    with pytest.raises(UnitError, match=r"write 250ms or 1\.5s"):
+        latency_s(text)
