@@ -52,7 +52,7 @@ def offsets(errors: Floats, levels: Sequence[float], begins: Sequence[int], apar
     out = np.zeros(errors.shape[1:])
     known: tuple[float, Floats] | None = None
     for begin, end in pairwise(begins):
-        finite: NDArray[np.bool_] = np.isfinite(errors[:, begin:end]).all(axis=2)
+        finite = np.asarray(np.isfinite(errors[:, begin:end]).all(axis=2), dtype=np.bool_)
         part = errors[:, begin:end][finite]
         middle = (begin + end) / 2
         if len(part) >= LEAST:
