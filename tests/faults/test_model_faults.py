@@ -1,4 +1,4 @@
-"""Faults of models: a champion that loses gives way, one that fails is left out, numbers stay as they were."""
+"""Faults of models: a champion that loses gives way, one that fails is left out, golden numbers hold."""
 
 from __future__ import annotations
 
