@@ -194,7 +194,7 @@ providers:
 defaults:
   scaler: seasonal_quantile
   violation: 1%
-  model: mstl
+  model: ridge
   mode: auto                # the demo applies its plan by itself; the default is observe
 budgets:                    # what may shrink in any window
   - {scope: pool, units: 2, share: 30%, window: 10m}

@@ -63,7 +63,7 @@ class SizingSection(_Section):
         default=0.01, description="Share of time in which demand may exceed ready capacity."
     )
     model: Model = Field(
-        default="mstl", description="The forecast model asked first; it falls back by itself."
+        default="ridge", description="The forecast model asked first; it falls back by itself."
     )
     mode: Annotated[Mode, *enumerated(Mode, "mode")] = Field(
         default=Mode.OBSERVE,

@@ -26,6 +26,8 @@ ALIKE = 6
 # Tomorrow is not drawn from the errors that are known: only so much of a tail is left out. With the whole
 # of it, bands of 95 % covered 92 % of real traces.
 TAIL = 0.5
+# Errors far ahead are alike for longer: of a span of origins so long as the horizon, so many count.
+LONE = 20.0
 # Least errors for a quantile of their own; with fewer, the neighbouring bucket's serve.
 LEAST = 8
 
@@ -37,31 +39,34 @@ def edges(horizon: int, day: int) -> tuple[int, ...]:
     return (*sorted({mark for mark in marks if mark < horizon}), horizon)
 
 
-def offsets(errors: Floats, levels: Sequence[float], begins: Sequence[int]) -> Floats:
+def offsets(errors: Floats, levels: Sequence[float], begins: Sequence[int], apart: int = 1) -> Floats:
     """What to add to each quantile, float64 [horizon, level].
 
     `errors` float64 [origin, horizon, level], y minus the quantile then issued, NaN = absent or not over yet;
-    `begins` as from `edges`. A bucket without enough errors takes those of the last one that has, widened by
-    the root of the horizon; zero where there are none at all.
+    its origins are `apart` steps from each other; `begins` as from `edges`. A bucket without enough errors
+    takes those of the last one that has, widened by the root of the horizon; zero where there are none at
+    all.
     """
     if errors.ndim != 3 or errors.shape[2] != len(levels) or begins[-1] != errors.shape[1]:
         raise BadInput(f"errors {errors.shape} do not fit {len(levels)} levels over {begins[-1]} steps")
     out = np.zeros(errors.shape[1:])
     known: tuple[float, Floats] | None = None
     for begin, end in pairwise(begins):
-        part = errors[:, begin:end].reshape(-1, len(levels))
-        part = part[np.isfinite(part).all(axis=1)]
+        finite = np.asarray(np.isfinite(errors[:, begin:end]).all(axis=2), dtype=np.bool_)
+        part = errors[:, begin:end][finite]
         middle = (begin + end) / 2
         if len(part) >= LEAST:
-            known = (middle, _quantiles(part, levels, min(ALIKE, end - begin)))
+            spans = int(finite.any(axis=1).sum()) * apart / middle
+            count = min(len(part) / min(ALIKE, end - begin), LONE * spans)
+            known = (middle, _quantiles(part, levels, count))
         if known is not None:
             out[begin:end] = known[1] * np.sqrt(middle / known[0])
     return out
 
 
-def _quantiles(errors: Floats, levels: Sequence[float], alike: int) -> Floats:
-    """The q-quantile of the errors of level q, on the safe side for as few as there are, [level]."""
-    count = max(2.0, len(errors) / alike)
+def _quantiles(errors: Floats, levels: Sequence[float], count: float) -> Floats:
+    """The q-quantile of the errors of level q, on the safe side as of `count` independent ones, [level]."""
+    count = max(2.0, count)
     out = np.empty(len(levels))
     for k, q in enumerate(levels):
         tail = min(q, 1 - q) * (1 - (1 - TAIL) * abs(2 * q - 1))
@@ -76,7 +81,9 @@ def _quantiles(errors: Floats, levels: Sequence[float], alike: int) -> Floats:
     return out
 
 
-def calibrated(values: Floats, errors: Floats, levels: Sequence[float], begins: Sequence[int]) -> Floats:
+def calibrated(
+    values: Floats, errors: Floats, levels: Sequence[float], begins: Sequence[int], apart: int = 1
+) -> Floats:
     """The quantiles float64 [horizon, level] with their offsets, ascending; on the scale of the errors."""
-    sound: Floats = np.sort(values + offsets(errors, levels, begins), axis=1)
+    sound: Floats = np.sort(values + offsets(errors, levels, begins, apart), axis=1)
     return sound

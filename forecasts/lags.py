@@ -57,9 +57,9 @@ def features(y: Floats, at: Steps, ahead: Steps, *, day: int) -> Floats:
     columns += [past.mean(past.hours(hours)) for hours in MEANS_H]
     for hours in ABOVE_H:
         span = past.hours(hours)
-        now, usual = past.mean(span), past.usual(span)
-        before = past.mean(span, back=7 * day)
-        columns += [now - usual, now - np.where(at - span - 7 * day >= 0, before, usual)]
+        now = past.mean(span)
+        usual = past.usual(span, day, DAYS, now)
+        columns += [now - usual, now - past.usual(span, 7 * day, WEEKS, usual)]
     return np.stack(columns, axis=-1)
 
 
@@ -94,11 +94,12 @@ class _Past:
         means: Floats = (self._sums[end] - self._sums[begin]) / (end - begin)
         return means
 
-    def usual(self, span: int) -> Floats:
-        """What the last `span` steps are on the days of the last week that are there; else as they are."""
-        means = np.stack([self.mean(span, back=self._day * k) for k in range(1, DAYS + 1)])
-        there = self._at - span - self._day * np.arange(1, DAYS + 1)[:, None] >= 0
-        return _mean(np.where(there, means, np.nan), self.mean(span))
+    def usual(self, span: int, season: int, count: int, otherwise: Floats) -> Floats:
+        """What the last `span` steps are in the last `count` seasons that are there; else as given."""
+        back = season * np.arange(1, count + 1)
+        means = np.stack([self.mean(span, back=int(steps)) for steps in back])
+        there = self._at - span - back[:, None] >= 0
+        return _mean(np.where(there, means, np.nan), otherwise)
 
 
 def _mean(values: Floats, otherwise: Floats) -> Floats:

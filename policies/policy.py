@@ -105,7 +105,7 @@ class PoolPolicy:
     scaler: str = "seasonal_quantile"
     settings: Mapping[str, float | int | str | bool] = field(default_factory=lambda: MappingProxyType({}))
     violation: float = 0.01
-    model: str = "mstl"
+    model: str = "ridge"
     mode: Mode = Mode.OBSERVE
     cool_down_out_s: int = 0
     cool_down_in_s: int = 300

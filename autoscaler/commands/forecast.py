@@ -57,7 +57,7 @@ def _levels(text: str) -> tuple[float, ...]:
 )
 @click.option(
     "--model",
-    default="mstl",
+    default="ridge",
     show_default=True,
     metavar="NAME",
     help="The model asked first; it falls back by itself.",

@@ -36,14 +36,16 @@ OFFSET = 0.2
 HIGHEST = 12.0
 # How far beyond what it has seen the middle may go, on that scale; a line fitted to logarithms may explode.
 BEYOND = 0.2
-# How strongly weights are drawn to the prior, in rows: in the first hours, and beyond.
-SOFT, STRONG = 100.0, 1000.0
-FIRST_HOURS = 4
+# No quantile passes so many times the largest value of four weeks: the forecast gate refuses three times it.
+REACH = 2.0
+# How strongly weights are drawn to the prior, in rows: in the first hours, beyond, and after two days.
+SOFT, STRONG, STRONGEST = 120.0, 1000.0, 4000.0
+FIRST_HOURS, FAR_HOURS = 4, 48
 # Share of the residual that the prior carries on, halved every so many hours.
 CARRIED, HALF_LIFE_H = 0.8, 3.0
 STEPS = 10
 FLOOR = 0.05
-# Rows for the fit every so many hours.
+# Rows for the fit every so many hours, beyond the first.
 ROWS_EVERY_H = 3
 # Of a history the newest half, four weeks at most, is forecast without itself to learn the errors.
 SET_ASIDE_DAYS, EVERY_H = 28, 7
@@ -71,11 +73,12 @@ def _one(y: Floats, horizon: int, levels: Sequence[float], day: int) -> Floats:
     ahead = np.arange(horizon)
     point = _Fit(z, begins, day).points(z, np.full(horizon, z.size), ahead)
     aside = min(z.size // 2, SET_ASIDE_DAYS * day)
-    origins = np.arange(z.size - aside, z.size, max(1, EVERY_H * day // 24))
+    apart = max(1, EVERY_H * day // 24)
+    origins = np.arange(z.size - aside, z.size, apart)
     errors = _errors(_Fit(z[: z.size - aside], begins, day), z, origins, horizon)
-    band = calibrated(_spread(point, levels), _spread(errors, levels), levels, begins)
+    band = calibrated(_spread(point, levels), _spread(errors, levels), levels, begins, apart)
     values: Floats = np.maximum(np.exp(np.minimum(band, HIGHEST)) - OFFSET, 0.0) * level
-    return values
+    return np.minimum(values, REACH * float(y[-28 * day :].max()))
 
 
 def _spread(values: Floats, levels: Sequence[float]) -> Floats:
@@ -119,17 +122,19 @@ class _Fit:
     def _bucket(self, z: Floats, begin: int, end: int) -> Floats:
         """The weights of one bucket of the horizon, from `z` over its day-to-day change."""
         day = self._day
-        prior = _prior(begin * 24 / day)
+        hours = begin * 24 / day
+        prior = _prior(hours)
         on = np.unique(np.linspace(begin, end - 1, min(6, end - begin)).astype(np.int64))
         first = max(1, min(2 * day, z.size // 2))
-        origins = np.arange(first, z.size - begin, max(1, ROWS_EVERY_H * day // 24))
+        every = 1 if hours < FIRST_HOURS else ROWS_EVERY_H
+        origins = np.arange(first, z.size - begin, max(1, every * day // 24))
         at, ahead = (grid.ravel() for grid in np.meshgrid(origins, on, indexing="ij"))
         over = at + ahead < z.size
         at, ahead = at[over], ahead[over]
         if not at.size:
             return prior
         rows = _Rows.of(z, at, ahead, day)
-        strength = SOFT if begin * 24 < FIRST_HOURS * day else STRONG
+        strength = SOFT if hours < FIRST_HOURS else STRONG if hours < FAR_HOURS else STRONGEST
         return median_ridge(rows.x, z[at + ahead] - rows.base, strength, prior)
 
     def points(self, z: Floats, at: Steps, ahead: Steps) -> Floats:
@@ -145,8 +150,14 @@ class _Fit:
 
 
 def _prior(hours: float) -> Floats:
-    """Weights before anything was seen: same hour of days and weeks, and what the last hour lay above it."""
+    """Weights before anything was seen: same hour of days and weeks, and what the last hour lay above it.
+
+    Beyond two days yesterday says no more than other days, and the weeks more.
+    """
     weights = dict.fromkeys(NAMES[1:], 0.0)
+    if hours >= FAR_HOURS:
+        weights["week_1"], weights["week_mean_4"] = 0.2, 0.5
+        return np.array(list(weights.values()))
     newest = 0.5 * CARRIED * 0.5 ** (hours / HALF_LIFE_H)
     weights["day_1"] = weights["week_mean_4"] = (1 - newest) / 3
     weights["mean_1h"] = weights["above_day_1h"] = newest
