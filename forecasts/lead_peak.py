@@ -53,6 +53,7 @@ SCALE_SPANS_MIN = (30, 240, 1440)
 SIGNED_SPANS_MIN = (30, 240)
 BINS = np.geomspace(SIGMA[0], SIGMA[1], 241)  # of the histogram that the median of sigma is read from
 CAP_DAYS, CAP_SHARE = 7, 1.15
+HAIR = 1e-9  # what rounding may part two equal values by
 MOST = 1e15  # demand above it is no demand, and its sums would not be sums
 
 
@@ -256,7 +257,7 @@ class _Scaled:
         raw = made.on(self.space)
         if refits:
             then = _columns(self.tracks, ("final",))[:, -back:, 0]
-            known = weight[:, :back] * ~(cut[:, :back] & (z[:, :back] <= then))
+            known = weight[:, :back] * ~(cut[:, :back] & (z[:, :back] <= then + HAIR))
             self._refit(raw[:, :back], z[:, :back], known)
             self.median = self._median()
         drift = to_space(made.short, made.level, self.space) - to_space(made.long, made.level, self.space)
@@ -296,8 +297,9 @@ class _Scaled:
         self.low = np.minimum(self.low, np.min(z, axis=1, initial=np.inf, where=known))
         self.high = np.maximum(self.high, np.max(z, axis=1, initial=-np.inf, where=known))
         self.days += 1
-        seen = np.abs(_columns(self.tracks, ("rest",))[:, :, 0])
-        self.spread_so_far = np.clip(seen.mean(axis=1), *SIGMA)
+        if "scale" not in self.weights:
+            seen = np.abs(_columns(self.tracks, ("rest",))[:, -MEAN_FROM_DAY * self.grid.day :, 0])
+            self.spread_so_far = np.clip(seen.mean(axis=1), *SIGMA)
         if self.days > REST_FROM_DAY - MEAN_FROM_DAY and self.scale is not None:
             then = self.tracks[:, -(rows + self.grid.lead) :][:, :rows]
             self.shift.add(_with_one(_columns(then, SHIFT)), z - then[:, :, 0], weight)

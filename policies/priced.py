@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORGET = 0.9  # a day
 AT_FIRST = 0.3  # share of peaks above the mean forecast, before a day has told; it falls with the spread
+HAIR = 1e-9  # what rounding may part two equal values by
 LEAST_MEAN = 0.05  # units: below it a price would mean nothing
 
 
@@ -93,7 +94,8 @@ class Priced:
         there = np.isfinite(peak)
         cut = np.concatenate([self._cut, censored], axis=1)
         bound = trailing(cut, self._lead, np.maximum)[:, self._lead :]
-        over = (peak[:, None] > all_units[:, :, : peak.shape[1]]) & there[:, None]
+        least = all_units[:, :, : peak.shape[1]] * (1 + HAIR) + HAIR
+        over = (peak[:, None] > least) & there[:, None]
         self._hits_today += over.sum(axis=2)
         self._peaks_today += (over | (there & ~bound)[:, None]).sum(axis=2)
         seen = np.isfinite(demand)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from autoscaler.errors import Invalid, NotFound, Stale, Unreachable
 from autoscaler.ports import Clock
-from policies.model import CapacityType, Demand, Gap, Offering, Pool, PoolKind, canonical, iso
+from policies.model import CapacityType, Demand, Gap, Learnt, Offering, Pool, PoolKind, canonical, iso
 
 CAPABILITIES = ("pools",)
 PERMISSIONS: tuple[str, ...] = ()  # there are no credentials: whoever may write the file may do everything
@@ -252,6 +252,7 @@ def _pool(raw: Mapping[str, Any]) -> Pool:
                 Offering(**{**offering, "capacity_type": CapacityType(offering["capacity_type"])})
                 for offering in raw["offerings"]
             ),
+            "learnt": tuple(Learnt(**figure) for figure in raw.get("learnt", ())),
             "last_scaled_at": None if scaled is None else datetime.fromisoformat(scaled),
         }
     )
