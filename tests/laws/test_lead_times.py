@@ -38,7 +38,7 @@ def learn(desired, ready, declared_s=300, **more):
 
 @given(st.integers(0, 2**31), st.integers(2, 15), st.sampled_from([0.0, 0.2, 0.4]))
 def test_a_known_lead_time_is_found_within_its_resolution(seed, minutes, jitter):
-    """The median of a lognormal law comes back within a step and four standard errors; a constant one exactly.
+    """A lognormal law's median comes back within a step and four standard errors; a constant one exactly.
 
     A sample median's standard error is sqrt(pi / 2) sigma / sqrt(n). Units asked for in one step share a
     draw: n is the rises, of which half count where rises differ in size.
