@@ -2,7 +2,8 @@
 
 Cost at equal violation: for each series the portfolio runs online, the first half warms up, and each baseline
 gets the cheapest knob whose violation on the scored half is no larger (the static peak where none is). Ratios
-are geometric means, within a data set first; reached is the share of series within 1.5 times what was asked.
+are geometric means, within a data set first; reached is the share of series within 1.5 times what was asked,
+or twice where that is less than 1 %.
 The first case has every series of a week or more; the others have every fifth VM. Asked 0.1 %, only series of
 28 days or more count. LOADLINE_DATA names the folder of traces.
 """
@@ -49,15 +50,9 @@ class Case:
         return f"lead {self.lead_s // 60} min, {self.violation:.1%}, p99 {self.p99:g}"
 
 
-BASE = Case()
-CASES = (
-    BASE,
-    Case(lead_s=60),
-    Case(lead_s=900),
-    Case(p99=4),
-    Case(p99=400),
-    Case(violation=0.001, least_days=28),
-)
+BASE, SHORT, LONG = Case(), Case(lead_s=60), Case(lead_s=900)
+SMALL, LARGE, STRICT = Case(p99=4), Case(p99=400), Case(violation=0.001, least_days=28)
+CASES = (BASE, SHORT, LONG, SMALL, LARGE, STRICT)
 TARGETS = {
     f"{BASE}: of HPA": "<= 0.70",
     f"{BASE}: wins of HPA": ">= 0.90",
@@ -67,6 +62,13 @@ TARGETS = {
     f"{BASE}: worst of six": "<= 1.07",
     f"{BASE}: reached": ">= 0.96",
     f"{BASE}: largest violation": "<= 0.02",
+    **{f"{case}: of HPA": "<= 0.75" for case in (SHORT, LONG)},
+    **{f"{case}: worst of HPA": "<= 1.10" for case in (SHORT, LONG)},
+    f"{SMALL}: of HPA": "<= 0.80",
+    f"{SMALL}: worst of HPA": "<= 1.05",
+    f"{STRICT}: of HPA": "<= 0.80",
+    f"{STRICT}: of the best of six": "<= 1.0",
+    f"{STRICT}: reached": ">= 0.85",
 }
 
 
@@ -154,7 +156,8 @@ def summary(rows: list[tuple[str, str, dict[str, float]]], case: Case) -> dict[s
             for name, part in zip(by_set, ratio, strict=True):
                 out[f"{name} ({len(part)}): of {word}"] = geometric_mean(part)
     reached = [figures["violation"] for _, _, figures in rows]
-    out[f"{case}: reached"] = sum(value <= 1.5 * case.violation for value in reached) / len(reached)
+    most = case.violation * (1.5 if case.violation >= 0.01 else 2.0)
+    out[f"{case}: reached"] = sum(value <= most for value in reached) / len(reached)
     out[f"{case}: median violation"] = median(reached)
     out[f"{case}: largest violation"] = max(reached)
     out[f"{case}: series"] = len(rows)

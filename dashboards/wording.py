@@ -200,12 +200,13 @@ def assurance(action: Action, chart: Chart | None = None) -> str:
 
 
 def confidence(action: Action, plan: Plan, pool: Pool | None, chart: Chart | None = None) -> str:
-    """`97 % that demand stays within 14 until 10:05Z`; says so where there is no forecast.
+    """`97 % that demand stays within 14 until 10:05Z`; says so where no forecast has a share in the size.
 
     Where demand is forecast above the size, that is said, with the lowest quantile of `chart`.
     """
     if action.confidence is None:
-        return "no assurance: no forecast stands behind it"
+        replayed = any(fact.name == "own past" for fact in action.because)
+        return "by replay of its own past" if replayed else "no assurance: no forecast stands behind it"
     if action.confidence <= 0:
         return shortfall(action, chart)
     words = f"{assurance(action)} that demand stays within {action.after:,}"

@@ -253,6 +253,8 @@ def test_a_size_below_every_forecast_level_is_said_with_the_quantile():
         assert wording.assurance(below, unknown) == "below the forecast"
     words = wording.confidence(replace(W.WEB, confidence=None), W.PLAN, pool, chart)
     assert words == "no assurance: no forecast stands behind it"
+    replayed = replace(W.WEB, confidence=None, because=(Fact(name="own past", value="forecasts save 9 %"),))
+    assert wording.confidence(replayed, W.PLAN, pool, chart) == "by replay of its own past"
 
 
 @pytest.mark.slow
