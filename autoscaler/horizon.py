@@ -294,6 +294,11 @@ def _margin(entry: _Known, terms: Terms, trial: Trial | str | None) -> horizon.M
             if (trial.targets[trial.warmup_steps :] <= trial.plant.minimum).all():
                 rule += ", all of them at the minimum"
             return horizon.Margin(factor=kept[0], standby=kept[1], rule=rule, replayed=True)
+        if not np.nan_to_num(trial.demand).any():
+            last = format_duration(len(trial.demand) * trial.plant.step_s)
+            return horizon.Margin(
+                factor=near, rule=f"{quantile}, since demand was zero in its last {last}", replayed=False
+            )
         why = "nothing was asked of it in its last days"
     rule = f"{quantile}, since {terms.rule.scaler} cannot be replayed: {why}"
     return horizon.Margin(factor=near, rule=rule, replayed=False)

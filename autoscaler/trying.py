@@ -44,9 +44,12 @@ def tried(
 ) -> list[Tried]:
     """The model on the folds of every series, all with one step; `on_fit` hears how many fits are done.
 
+    The median is asked for beside `levels` where it is not among them: errors are those of the median.
+
     A fold on which it raised, hung or died has no forecast, and the notes say why. BadInput for a series that
     is too short for one fold.
     """
+    asked = tuple(sorted({*levels, backtest.MEDIAN}))
     plans = {one.unique_id: _origins(one, horizon, folds) for one in series}
     tasks = [
         Task(
@@ -54,7 +57,7 @@ def tried(
             model=model,
             y=one.y[:at],
             horizon=horizon,
-            levels=tuple(levels),
+            levels=asked,
             seasons=_seasons(one.step_s),
         )
         for k, one in enumerate(series)
@@ -66,7 +69,17 @@ def tried(
     out = []
     for k, one in enumerate(series):
         mine = {at: answers[f"{k}/{at}"] for at in plans[one.unique_id]}
-        out.append(_scored(one, model, mine, horizon=horizon, levels=levels, seconds=seconds))
+        rolled = _rolled(one, mine, horizon=horizon, levels=asked)
+        out.append(
+            Tried(
+                unique_id=one.unique_id,
+                model=model,
+                scores=backtest.scores(rolled, day=_seasons(one.step_s)[0], levels=levels),
+                at=tuple(mine),
+                seconds=seconds,
+                notes=tuple(dict.fromkeys(answer for answer in mine.values() if isinstance(answer, str))),
+            )
+        )
     return out
 
 
@@ -100,29 +113,18 @@ def _fitted(
     return answers
 
 
-def _scored(
+def _rolled(
     one: Series,
-    model: str,
     answers: Mapping[int, NDArray[np.float64] | str],
     *,
     horizon: int,
     levels: Sequence[float],
-    seconds: float,
-) -> Tried:
-    """The scores of one series from the answer at each of its origins."""
+) -> backtest.Folds:
+    """The folds of one series from the answer at each of its origins."""
 
     def said(known: NDArray[np.float64]) -> NDArray[np.float64] | None:
         answer = answers[known.size]
         return None if isinstance(answer, str) else answer
 
     day = _seasons(one.step_s)[0]
-    rolled = backtest.roll(one.y, said, tuple(answers), horizon=horizon, levels=levels, day=day)
-    notes = [answer for answer in answers.values() if isinstance(answer, str)]
-    return Tried(
-        unique_id=one.unique_id,
-        model=model,
-        scores=backtest.scores(rolled, day=day),
-        at=tuple(answers),
-        seconds=seconds,
-        notes=tuple(dict.fromkeys(notes)),
-    )
+    return backtest.roll(one.y, said, tuple(answers), horizon=horizon, levels=levels, day=day)

@@ -20,6 +20,7 @@ from forecasts.outages import filled
 from forecasts.types import BadInput
 
 Floats = NDArray[np.float64]
+MEDIAN = 0.5
 
 # float64 [steps known] -> quantiles float64 [horizon, level]; None where it has none.
 Model = Callable[[Floats], Floats | None]
@@ -37,7 +38,8 @@ def origins(known: Floats, horizon: int, folds: int, *, gap: int, least: int) ->
     last = known.size - horizon
     found = [at for at in range(last, 0, -gap)[:folds] if seen[at - 1] >= least]
     if not found:
-        raise BadInput(f"{known.size} steps are too few for {horizon} ahead after {least} known ones")
+        are = "steps are" if known.size != 1 else "step is"
+        raise BadInput(f"{known.size} {are} too few for {horizon} ahead after {least} known ones")
     return tuple(sorted(found))
 
 
@@ -95,10 +97,17 @@ class Scores:
     by_step: Mapping[int, float]
 
 
-def scores(folds: Folds, *, day: int) -> Scores:
-    """What came of the folds of one series; NaN where a figure is not known."""
-    levels = folds.levels
-    middle = folds.values[:, :, int(np.argmin(np.abs(np.array(levels) - 0.5)))]
+def scores(folds: Folds, *, day: int, levels: Sequence[float] | None = None) -> Scores:
+    """What came of the folds of one series; NaN where a figure is not known.
+
+    Errors are those of the median, which must be among the folds' levels (else BadInput); the quantile loss
+    and the band are those of `levels`, ascending and some of the folds', None for all of them.
+    """
+    if MEDIAN not in folds.levels:
+        raise BadInput(f"levels {folds.levels} hold no median, whose errors are scored")
+    levels = folds.levels if levels is None else tuple(levels)
+    shown = folds.values[:, :, [folds.levels.index(level) for level in levels]]
+    middle = folds.values[:, :, folds.levels.index(MEDIAN)]
     mases = [
         losses.mase(actual, point, known, day)
         for actual, point, known in zip(folds.actual, middle, folds.before, strict=True)
@@ -111,11 +120,11 @@ def scores(folds: Folds, *, day: int) -> Scores:
         mae_ratio=ratio(slice(None)),
         first_hour=ratio(slice(0, max(1, day // 24))),
         mase=losses.mean(np.array(mases)),
-        wql=losses.wql(folds.actual, folds.values, levels),
-        coverage=losses.coverage(folds.actual, folds.values[:, :, 0], folds.values[:, :, -1]),
+        wql=losses.wql(folds.actual, shown, levels),
+        coverage=losses.coverage(folds.actual, shown[:, :, 0], shown[:, :, -1]),
         nominal=levels[-1] - levels[0],
         folds=len(folds.at),
-        spoke=int(np.isfinite(folds.values).all(axis=(1, 2)).sum()),
+        spoke=int(np.isfinite(shown).all(axis=(1, 2)).sum()),
         by_step={
             begin: ratio(slice(begin, end)) for begin, end in pairwise(edges(folds.actual.shape[1], day))
         },

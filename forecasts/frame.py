@@ -62,8 +62,9 @@ def gate(
     series from its first stamp; a sample off the grid goes to the step it lies in, and of two in one
     step the larger stays. A counter becomes its rate per second over the step, with resets repaired.
 
-    strict: the first sample that is not sound raises BadFrame (of spikes, order, gaps and freshness it
-    only tells). Otherwise it is dropped with a notice and the rest goes on.
+    strict: the first sample that is not sound raises BadFrame (of order, gaps and freshness it only
+    tells). Otherwise it is dropped with a notice and the rest goes on. A spike is dropped either way: what
+    decides live is what is replayed.
     """
     if not len(unique_id) == len(ds) == len(y):
         raise BadInput(f"{len(unique_id)} ids, {len(ds)} stamps and {len(y)} values do not fit")
@@ -297,11 +298,11 @@ def _regular(
     y = _placed(rows, step, notices)
     at = np.flatnonzero(spikes(y, limits.window_s // step_s))
     if at.size:
-        done = "kept, as a file is taken as it is" if strict else "dropped"
-        what = f"{at.size} spikes, the first of {y[at[0]]:g}, {done}"
+        count = f"{at.size} spikes, the first of" if at.size > 1 else "1 spike of"
+        what = f"{count} {y[at[0]]:g}, {'kept' if limits.keep_spikes else 'dropped'}"
         spiky = np.searchsorted(rows.us, rows.us[0] + at * step)
         notices.append(_notice(rows, spiky, Code.SPIKE, what))
-        if not strict:
+        if not limits.keep_spikes:
             y[at] = np.nan
     start = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(rows.us[0]))
     return Series(unique_id=name, start=start, step_s=step_s, y=y)

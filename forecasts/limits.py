@@ -44,10 +44,10 @@ class Limits:
     `now` (aware UTC) is when freshness is judged; None: as of the last sample of each series, for old
     traces. `latest` (aware UTC) is what a stamp may not pass by more than `future_periods` steps; None:
     `now`. `kind`: a gauge is taken as it is, a counter as its rate per second; `lower` and `upper` bound
-    the one or the other. A series is refused
-    when its last sample is more than `periods` steps old, or when of its last `window_s` less than
-    `completeness` is there or a gap is longer than `longest_gap_s`, and when it is stuck or ends in the zeros
-    of an outage (`forecasts/suspect.py`), which those named in `steady` are not: a pool's size may stand
+    the one or the other. A spike (`forecasts/spikes.py`) is dropped, with `keep_spikes` only told.
+    A series is refused when its last sample is more than `periods` steps old, or when of its last `window_s`
+    less than `completeness` is there or a gap is longer than `longest_gap_s`, and when it is stuck or ends in
+    the zeros of an outage (`forecasts/suspect.py`), which those named in `steady` are not: a pool's size may stand
     still for weeks, and at zero.
     """
 
@@ -61,6 +61,7 @@ class Limits:
     lower: float = 0.0
     upper: float = float("inf")
     kind: Kind = "gauge"
+    keep_spikes: bool = False
     steady: frozenset[str] = frozenset()
     earliest: datetime = EARLIEST
     last_year_ends: datetime = LATEST

@@ -240,11 +240,15 @@ def _check(terms: Terms, entry: Assumption) -> None:
         if not least <= count <= MOST_UNITS:
             raise AssumptionError(f"{what} a {name} of {count}; it is from {least} to {MOST_UNITS:g}")
     if not 0 <= pool.lead_time_s <= LONGEST_LEAD_S:
-        raise AssumptionError(f"{what} a lead time of {pool.lead_time_s} s; it is from 0 to a week")
+        lead = units.format_duration(pool.lead_time_s)
+        raise AssumptionError(f"{what} a lead time of {lead}; it is from 0s to a week")
     if not units.SMALLEST_VIOLATION <= asked <= units.LARGEST_VIOLATION:
         raise AssumptionError(f"{what} a violation of {asked:.6g}; it is from 0.0001 % to 50 %")
     for demand in pool.demands:
         if not units.SMALLEST_CAPACITY <= demand.unit_capacity <= units.LARGEST_CAPACITY:
-            raise AssumptionError(f"{what} a unit capacity of {demand.unit_capacity:g}; it is above zero")
+            raise AssumptionError(
+                f"{what} a unit capacity of {demand.unit_capacity:g}; it is from "
+                f"{units.SMALLEST_CAPACITY:g} to {units.LARGEST_CAPACITY:g}"
+            )
     if any(offering.hourly_usd < 0 for offering in pool.offerings):
         raise AssumptionError(f"{what} a price below zero")

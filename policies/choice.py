@@ -97,7 +97,8 @@ class Choice:
             )
         if self.saving >= PAYS:
             return f"forecasts save {_percent(self.saving)} here"
-        return f"{reactive}forecasts do not pay here (+{_percent(max(0.0, -self.saving))})"
+        dearer = f" (+{_percent(-self.saving)})" if -self.saving >= PAYS else ""
+        return f"{reactive}forecasts do not pay here{dearer}"
 
 
 def choices(portfolio: Portfolio) -> list[Choice]:
@@ -172,7 +173,12 @@ def facts(choice: Choice) -> tuple[Fact, ...]:
     days = f"{choice.window_days} d"
     bank = f"{abs(choice.bank):.0f} violating steps {'in hand' if choice.bank >= 0 else 'overdrawn'}"
     return (
-        Fact(name="own past", value=choice.verdict, source="replay of every rule on it", window=days),
+        Fact(
+            name="own past",
+            value=choice.verdict,
+            source="replay of every rule on it",
+            window="" if choice.learning else days,  # the day of learning names the window itself
+        ),
         Fact(name="follows", value=_followed([plan.expert for plan in choice.averaged])),
         Fact(
             name="violation aimed at",

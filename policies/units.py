@@ -113,6 +113,17 @@ def unit_capacity(text: str | float) -> float:
     return value
 
 
+def saturation(text: str | float) -> float:
+    """A quantity from which on a history shows no more."""
+    value = quantity(text)
+    if not SMALLEST_CAPACITY <= value <= LARGEST_CAPACITY:
+        raise UnitError(
+            f"{text!r} is no level from which a history shows no more; it is above 0 and at most "
+            f"{LARGEST_CAPACITY:g}"
+        )
+    return value
+
+
 def quantity(text: str | float) -> float:
     """A number in its base unit from `2`, `"500m"` (0.5), `"2Gi"` (2147483648); finite."""
     if isinstance(text, bool):

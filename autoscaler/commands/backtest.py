@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscaler.commands import flags, histories, showing
-from autoscaler.commands.forecast import _levels
+from autoscaler.commands.forecast import parse_levels, refuse_freq
 from autoscaler.errors import DataError, UsageError
+from policies import units
 
 if TYPE_CHECKING:
     from autoscaler.trying import Tried
@@ -32,6 +33,7 @@ FIGURES = ("mae_ratio", "first_hour", "mase", "wql", "coverage")
 @flags.only_series
 @flags.timezone
 @flags.counter
+@flags.keep_spikes
 @click.option(
     "--model",
     "models",
@@ -54,7 +56,7 @@ FIGURES = ("mae_ratio", "first_hour", "mase", "wql", "coverage")
 )
 @click.option(
     "--levels",
-    type=flags.Parsed("P,P,...", _levels),
+    type=flags.Parsed("P,P,...", parse_levels),
     default="0.025,0.5,0.975",
     show_default=True,
     help="Probabilities; the outermost two are the band whose coverage is shown.",
@@ -66,6 +68,7 @@ def command(
     wanted: Sequence[str],
     timezone: str | None,
     kind: Kind,
+    keep_spikes: bool,
     models: Sequence[str],
     step_s: int,
     horizon_s: int,
@@ -76,16 +79,19 @@ def command(
     """Let models forecast from moments of the past, each seeing only what was known then, and score them by
     what came.
 
-    MAE and hour 1 are the mean absolute error as a multiple of yesterday's pattern: below 1 is better than
-    it. MASE compares with the error of that pattern inside the history. WQL is the weighted quantile loss.
-    Coverage is the share of steps inside the band.
+    MAE and hour 1 are the mean absolute error of the median as a multiple of yesterday's pattern: below 1 is
+    better than it. MASE compares with the error of that pattern inside the history. WQL is the weighted
+    quantile loss. Coverage is the share of steps inside the band.
     """
     chosen = _models(models)
     if not step_s or horizon_s < step_s:
-        raise UsageError(f"--horizon of {horizon_s} s holds no step of --freq {step_s} s")
+        asked = units.format_duration(horizon_s)
+        raise UsageError(f"--horizon {asked} holds no step of --freq {units.format_duration(step_s)}")
     if len(levels) < 2:
         raise UsageError("--levels needs two probabilities or more: the outermost two are the band")
-    series = _regular(histories.read(files, wanted=wanted, timezone=timezone, kind=kind), step_s)
+    series = _regular(
+        histories.read(files, wanted=wanted, timezone=timezone, kind=kind, keep_spikes=keep_spikes), step_s
+    )
     found = _run(series, chosen, horizon=horizon_s // step_s, folds=folds, levels=levels)
     for one in found:
         for note in one.notes:
@@ -115,10 +121,7 @@ def _regular(series: Sequence[Series], step_s: int) -> list[Series]:
     from forecasts import frame  # noqa: PLC0415 - pandas behind it
 
     for one in series:
-        if step_s % one.step_s:
-            raise UsageError(
-                f"--freq {step_s} s is no multiple of the step of {one.unique_id}, {one.step_s} s"
-            )
+        refuse_freq(step_s, one)
     return [frame.hourly(one, step_s=step_s) for one in series]
 
 

@@ -35,6 +35,11 @@ counter = click.option(
     default="gauge",
     help="The history is a counter, which only grows but for resets: its rate per second is used.",
 )
+keep_spikes = click.option(
+    "--keep-spikes",
+    is_flag=True,
+    help="Keep samples above 1000 times the largest of two weeks; a plan drops them, and so does this.",
+)
 only_series = click.option(
     "--series", "wanted", multiple=True, metavar="ID...", help="Only these series; may be repeated."
 )
@@ -89,6 +94,7 @@ class Parsed(click.ParamType[Any]):
 
 DURATION = Parsed("DURATION", units.duration_s)
 VIOLATION = Parsed("SHARE", units.violation)
+SATURATION = Parsed("QUANTITY", units.saturation)
 CAPACITY = Parsed("QUANTITY", units.unit_capacity)
 
 

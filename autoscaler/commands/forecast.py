@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Aggregate = Literal["mean", "max"]
 
 
-def _levels(text: str) -> tuple[float, ...]:
+def parse_levels(text: str) -> tuple[float, ...]:
+    """The probabilities of `0.5,0.9`, ascending; UnitError for what is none."""
     try:
         levels = tuple(sorted({float(part) for part in text.split(",")}))
     except ValueError:
@@ -37,6 +38,7 @@ def _levels(text: str) -> tuple[float, ...]:
 @flags.only_series
 @flags.timezone
 @flags.counter
+@flags.keep_spikes
 @click.option(
     "--freq", "step_s", type=flags.DURATION, default="1h", show_default=True, help="Step to forecast."
 )
@@ -50,7 +52,7 @@ def _levels(text: str) -> tuple[float, ...]:
 @click.option("--horizon", "horizon_s", type=flags.DURATION, default="48h", show_default=True)
 @click.option(
     "--levels",
-    type=flags.Parsed("P,P,...", _levels),
+    type=flags.Parsed("P,P,...", parse_levels),
     default="0.5,0.9,0.95",
     show_default=True,
     help="Probabilities, one column each.",
@@ -69,6 +71,7 @@ def command(
     wanted: Sequence[str],
     timezone: str | None,
     kind: Kind,
+    keep_spikes: bool,
     step_s: int,
     aggregate: Aggregate,
     horizon_s: int,
@@ -86,13 +89,11 @@ def command(
     if model not in names():
         raise UsageError(f"no model {model!r}; there are {', '.join(names())}")
     if not step_s or horizon_s < step_s:
-        raise UsageError(f"--horizon of {horizon_s} s holds no step of --freq {step_s} s")
-    series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind)
+        asked = units.format_duration(horizon_s)
+        raise UsageError(f"--horizon {asked} holds no step of --freq {units.format_duration(step_s)}")
+    series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind, keep_spikes=keep_spikes)
     for one in series:
-        if step_s % one.step_s:
-            raise UsageError(
-                f"--freq {step_s} s is no multiple of the step of {one.unique_id}, {one.step_s} s"
-            )
+        refuse_freq(step_s, one)
     forecasts = _forecasts(
         series,
         step_s=step_s,
@@ -105,6 +106,13 @@ def command(
         for note in forecast.notes:
             flags.warn(f"{forecast.unique_id}: {note}")
     click.echo(_PRINTERS[output](series, forecasts), nl=False)
+
+
+def refuse_freq(step_s: int, one: Series) -> None:
+    """UsageError where samples cannot be put together to steps of `step_s` seconds."""
+    if step_s % one.step_s:
+        freq, step = units.format_duration(step_s), units.format_duration(one.step_s)
+        raise UsageError(f"--freq {freq} is no multiple of the step of {one.unique_id}, {step}")
 
 
 def _forecasts(

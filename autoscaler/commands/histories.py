@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 
 def read(
-    files: Sequence[str], *, wanted: Sequence[str], timezone: str | None, kind: Kind
+    files: Sequence[str], *, wanted: Sequence[str], timezone: str | None, kind: Kind, keep_spikes: bool
 ) -> tuple[Series, ...]:
-    """The series of the files, in the order of their ids; a bad sample ends the command with DataError."""
-    from autoscaler.metrics.files import read_files  # noqa: PLC0415 - pandas only where a history is read
-    from forecasts.limits import Limits  # noqa: PLC0415
+    """The series of the files, in the order of their ids; a bad sample ends the command with DataError.
 
-    limits = Limits(latest=SystemClock().now(), kind=kind)
+    Spikes are dropped as a tick drops them, unless `keep_spikes`, and told.
+    """
+    from autoscaler.metrics.files import read_files  # noqa: PLC0415 - pandas only where a history is read
+    from forecasts.limits import Code, Limits  # noqa: PLC0415
+
+    limits = Limits(latest=SystemClock().now(), kind=kind, keep_spikes=keep_spikes)
     gated = read_files(files, timezone=timezone, strict=True, limits=limits, only=wanted)
     known = {series.unique_id: series for series in gated.series}
     for name in wanted:
@@ -33,5 +36,6 @@ def read(
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:5])}"
             raise DataError(f"{', '.join(files)}: no series {name!r}; {hint}")
     for notice in (*gated.notices, *gated.refused.values()):
-        warn(notice.message)
+        dropped = notice.code is Code.SPIKE and not keep_spikes
+        warn(f"{notice.message}, as in a plan (--keep-spikes keeps it)" if dropped else notice.message)
     return tuple(known[name] for name in wanted) if wanted else gated.series

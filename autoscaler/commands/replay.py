@@ -48,6 +48,7 @@ def _positive(text: str) -> float:
 @flags.only_series
 @flags.timezone
 @flags.counter
+@flags.keep_spikes
 @click.option(
     "--scaler",
     "names",
@@ -87,7 +88,7 @@ def _positive(text: str) -> float:
 )
 @click.option(
     "--saturates-at",
-    type=flags.CAPACITY,
+    type=flags.SATURATION,
     help="From this value on the history shows no more: demand may have been larger.",
 )
 @click.option(
@@ -114,12 +115,18 @@ def _positive(text: str) -> float:
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--targets-out", metavar="FILE", help="Write every step's target there as CSV (.gz too).")
 def command(
-    *, files: Sequence[str], wanted: Sequence[str], timezone: str | None, kind: Kind, **given: Any
+    *,
+    files: Sequence[str],
+    wanted: Sequence[str],
+    timezone: str | None,
+    kind: Kind,
+    keep_spikes: bool,
+    **given: Any,
 ) -> None:
     asked = _asked(**given)
     if given["targets_out"]:
         showing.writable(given["targets_out"], "--targets-out")
-    series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind)
+    series = histories.read(files, wanted=wanted, timezone=timezone, kind=kind, keep_spikes=keep_spikes)
     several = len(asked.rules) > 1
     _warn_unsaturated(series, given["saturates_at"])
     if several:

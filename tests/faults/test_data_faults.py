@@ -165,17 +165,19 @@ def test_f13_stale_series_is_refused_and_has_no_forecast_in_the_past():
 
 
 @pytest.mark.parametrize("spike", [1e12, 1e6])
-def test_f15_a_spike_is_dropped_in_a_tick_and_told_of_a_file(spike):
-    """1e12 amid hundreds is no load; the hour it lay in is that of its neighbours."""
+@pytest.mark.parametrize("strict", [False, True])
+def test_f15_a_spike_is_dropped_and_told_in_a_tick_and_in_a_replay(spike, strict):
+    """1e12 amid hundreds is no load; the hour it lay in is that of its neighbours. Kept only if asked."""
     y = load()
     y[2000] = spike
-    result = run(y)
+    result = run(y, strict=strict)
     assert codes(result) == [Code.SPIKE]
     assert np.flatnonzero(np.isnan(result.series[0].y)).tolist() == [2000]
     assert np.nanmax(hourly(result.series[0]).y) <= 140
-    told = run(y, strict=True)
-    assert codes(told) == [Code.SPIKE]
-    assert told.series[0].y[2000] == spike
+    assert result.notices[0].message.endswith(f": 1 spike of {spike:g}, dropped")
+    kept = run(y, strict=strict, keep_spikes=True)
+    assert codes(kept) == [Code.SPIKE]
+    assert kept.series[0].y[2000] == spike
 
 
 def test_f15_two_spikes_in_a_row_are_dropped_and_a_new_level_is_not():
