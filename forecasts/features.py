@@ -73,6 +73,10 @@ class Grid:
         """Steps a day, at least one."""
         return max(1, DAY_S // self.step_s)
 
+    def days(self, count: int) -> int:
+        """Steps in so many days, to the nearest: where a step does not divide a day, weeks stay weeks."""
+        return max(1, round(count * DAY_S / self.step_s))
+
     def minutes(self, count: float) -> int:
         """Steps in so many minutes, at least one."""
         return max(1, round(count * 60 / self.step_s))
@@ -80,7 +84,7 @@ class Grid:
     @property
     def reach(self) -> int:
         """Steps of the past that the features of one step need."""
-        return max(LAGS_DAYS) * self.day + self.minutes(180) + self.minutes(10) + 2
+        return self.days(max(LAGS_DAYS)) + self.minutes(180) + self.minutes(10) + 2
 
 
 def trailing_mean(y: Floats, window: int) -> Floats:
@@ -153,7 +157,7 @@ def features(y: Floats, grid: Grid, first: int, *, floor: Floats | None = None) 
     since = np.concatenate([since[:, :1], since[:, :-1]], axis=1)
     columns += [windows.newest(since, day - 1, count, np.maximum)]
     for lag in LAGS_DAYS:
-        columns += _then(y, grid, first, lag * day, means[15])
+        columns += _then(y, grid, first, grid.days(lag), means[15])
     level = newest(trailing_mean(y[:, max(0, first - LEVEL_DAYS * day) :], LEVEL_DAYS * day))
     least = np.full(len(y), 1e-12) if floor is None else np.maximum(floor, 1e-12)
     level = np.maximum(level, least[:, None])

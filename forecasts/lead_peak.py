@@ -169,7 +169,8 @@ class LeadPeak:
     def _segment(self, demand: Floats, censored: Flags) -> Issued:
         """Steps within one day."""
         grid, day, step = self.grid, self.grid.day, self.steps
-        refits = step % day == 0 and step >= MEAN_FROM_DAY * day
+        # A lead time of days must be over before a day of peaks is complete.
+        refits = step % day == 0 and step >= max(MEAN_FROM_DAY * day, day + grid.lead)
         days = 1 if step > MEAN_FROM_DAY * day else MEAN_FROM_DAY
         self._remember(demand, censored)
         at = self._y.shape[1] - demand.shape[1]  # where the segment begins in the buffer

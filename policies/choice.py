@@ -133,9 +133,9 @@ def choices(portfolio: Portfolio) -> list[Choice]:
                 asked=float(portfolio.asked.violation[row]),
                 level=float(level[row]),
                 bank=float(portfolio.bank.balance[row]),
-                window_days=portfolio.asked.window_days,
+                window_days=int(portfolio.asked.window_days[row]),
                 filled_days=min(
-                    float(portfolio.asked.window_days), portfolio.steps * portfolio.grid.step_s / DAY_S
+                    float(portfolio.asked.window_days[row]), portfolio.steps * portfolio.grid.step_s / DAY_S
                 ),
                 averaged=tuple(candidate(plan) for plan in chosen),
                 runners_up=tuple(

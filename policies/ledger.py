@@ -1,7 +1,8 @@
 """The ledger of a portfolio: what each plan cost and how often it violated over the trailing window.
 
-Blocks of hours in 16-bit floats (cost, relative precision 0.05 %) and small integers (violating steps), so
-that a thousand pools of some hundred plans fit into some hundred megabytes.
+Blocks of hours in 16-bit floats (cost, relative precision 0.05 %, each block of a series on a scale of its
+own) and small integers (violating steps), so that a thousand pools of some hundred plans fit into hundreds
+of megabytes.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
-LARGEST = 65504  # of a 16-bit float
+HALF_PLACES = 1024  # the dearest plan of a block is stored as so much, or twice it: far within 16-bit floats
 
 
 class Ledger:
     """Cost and violations of every plan of every series over the trailing window, in blocks of hours."""
 
-    SERIES_AXIS: ClassVar[dict[str, int]] = {"_costs": 1, "_bads": 1, "_counts": 1}
+    SERIES_AXIS: ClassVar[dict[str, int]] = {"_costs": 1, "_bads": 1, "_counts": 1, "_scales": 1}
 
-    def __init__(self, series: int, plans: int, *, block_steps: int, blocks: int) -> None:
-        """Nothing seen yet; the window is `blocks` whole blocks and the one that is under way."""
+    def __init__(self, series: int, plans: int, *, block_steps: int, blocks: int | Ints) -> None:
+        """Nothing seen yet; the window is `blocks` whole blocks (a number or [series]) and the open one."""
         self.cost = np.zeros((series, plans))  # over the window, whole blocks
         self.bad = np.zeros((series, plans))
         self.steps = np.zeros(series)
-        self._block_steps, self._blocks = block_steps, blocks
-        self._scale = np.zeros(series)
-        self._costs = np.zeros((blocks, series, plans), dtype=np.float16)
-        self._bads = np.zeros((blocks, series, plans), dtype=np.uint16 if block_steps > 255 else np.uint8)
-        self._counts = np.zeros((blocks, series))
+        self._block_steps = block_steps
+        self._blocks = np.broadcast_to(np.asarray(blocks, dtype=np.int64), (series,)).copy()
+        most = int(self._blocks.max(initial=1))
+        self._costs = np.zeros((most, series, plans), dtype=np.float16)
+        self._bads = np.zeros((most, series, plans), dtype=np.uint16 if block_steps > 255 else np.uint8)
+        self._counts, self._scales = np.zeros((most, series)), np.ones((most, series))
         self._at = 0
         self._filled = 0
         self._open_cost, self._open_bad = np.zeros((series, plans)), np.zeros((series, plans))
@@ -48,16 +51,16 @@ class Ledger:
             self._close()
 
     def _close(self) -> None:
-        unset = self._scale == 0
-        self._scale[unset] = (
-            np.exp2(np.ceil(np.log2(np.maximum(self._open_cost[unset].max(axis=1), 1e-9)))) / 1024
-        )
-        stored = np.minimum(self._open_cost / self._scale[:, None], LARGEST).astype(np.float16)
-        old, scale = self._at % self._blocks, self._scale[:, None]
-        self.cost += (stored.astype(np.float64) - self._costs[old]) * scale
+        """The open block takes the place of the oldest of its series."""
+        dearest = np.maximum(self._open_cost.max(axis=1), 1.0)
+        scale = np.exp2(np.floor(np.log2(dearest))) / HALF_PLACES  # a power of two: sums stay exact
+        stored = (self._open_cost / scale[:, None]).astype(np.float16)
+        old = (self._at % self._blocks, np.arange(len(scale)))
+        self.cost += stored * scale[:, None] - self._costs[old] * self._scales[old][:, None]
         self.bad += self._open_bad - self._bads[old]
         self.steps += self._open_steps - self._counts[old]
-        self._costs[old], self._bads[old], self._counts[old] = stored, self._open_bad, self._open_steps
+        self._costs[old], self._scales[old] = stored, scale
+        self._bads[old], self._counts[old] = self._open_bad, self._open_steps
         self._open_cost[:], self._open_bad[:], self._open_steps[:] = 0, 0, 0
         self._at += 1
         self._filled = 0
@@ -68,9 +71,11 @@ class Ledger:
 
     def recent_cost(self, blocks: int) -> Floats:
         """Cost over the newest whole blocks and the open one, [series, plans]."""
-        last = [(self._at - 1 - back) % self._blocks for back in range(min(blocks, self._at, self._blocks))]
-        whole = self._costs[last].sum(axis=0, dtype=np.float64) * self._scale[:, None] if last else 0.0
-        return whole + self._open_cost
+        total, rows = self._open_cost.copy(), np.arange(len(self._blocks))
+        for back in range(1, min(blocks, self._at) + 1):
+            at = ((self._at - back) % self._blocks, rows)
+            total += self._costs[at] * np.where(back <= self._blocks, self._scales[at], 0.0)[:, None]
+        return total
 
     @property
     def unseen(self) -> NDArray[np.bool_]:

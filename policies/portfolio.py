@@ -47,14 +47,15 @@ STRICT = 0.005  # below it a window of 14 days holds too few violations to count
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is asked: `violation` float64 [series], fractions; `window_days` the past that is judged; `recent`
-    the weight of the last two days' cost in the ranking; `steered` whether the bank moves the level.
+    """What is asked of each series: `violation` float64 [series], fractions; `window_days` int64 [series] the
+    past that is judged; `steered` bool [series] whether the bank moves the level. `recent` is the weight of
+    the last two days' cost in the ranking.
     """
 
     violation: Floats
-    window_days: int = 14
-    recent: float = 0.0
-    steered: bool = True
+    window_days: Ints
+    steered: Flags
+    recent: float = RECENT_SHARE
 
 
 def terms(violation: float | Floats, series: int) -> Terms:
@@ -63,9 +64,8 @@ def terms(violation: float | Floats, series: int) -> Terms:
     Half the rank is on the last two days: after a change of level what was cheap before no longer is.
     """
     asked = np.broadcast_to(np.asarray(violation, dtype=np.float64), (series,))
-    if asked.min(initial=1.0) >= STRICT:
-        return Terms(violation=asked, recent=RECENT_SHARE)
-    return Terms(violation=asked, window_days=28, recent=RECENT_SHARE, steered=False)
+    strict = asked < STRICT
+    return Terms(violation=asked, window_days=np.where(strict, 28, 14), steered=~strict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +169,8 @@ def choose(ledger: Ledger, asked: Terms) -> Ints:
     """
     cost, bad, steps = ledger.totals()
     steps = np.maximum(steps, 1.0)
-    rank = cost
-    if asked.recent:
-        newest = ledger.recent_cost(RECENT_HOURS // BLOCK_HOURS)
-        rank = (1 - asked.recent) * _relative(cost) + asked.recent * _relative(newest)
+    newest = ledger.recent_cost(RECENT_HOURS // BLOCK_HOURS)
+    rank = (1 - asked.recent) * _relative(cost) + asked.recent * _relative(newest)
     order = np.argsort(rank, axis=1, kind="stable")
     rate = np.take_along_axis((bad + HALF_A_VIOLATION) / steps[:, None], order, axis=1)
     least = np.lexsort((rank, bad), axis=1)[:, 0]
@@ -242,13 +240,18 @@ class Bank:
     def level(self) -> Floats:
         """The violation to aim at now, float64 [series]."""
         asked = self._asked.violation
-        if not self._asked.steered:
-            return asked
-        return np.clip(asked + self.balance / self._steps, STEER[0] * asked, STEER[1] * asked)
+        steered: Floats = np.where(self._asked.steered, asked + self.balance / self._steps, asked)
+        return steered
 
     def note(self, violated: Flags, seen: Flags) -> None:
-        """One step: what was asked comes in, a violation goes out; a step not seen counts in neither."""
-        self.balance = self.balance + np.where(seen, self._asked.violation - violated, 0.0)
+        """One step: what was asked comes in, a violation goes out; a step not seen counts in neither.
+
+        No more is kept than moves the level within STEER: a calm year buys no year of violations.
+        """
+        asked = self._asked.violation
+        balance = self.balance + np.where(seen, asked - violated, 0.0)
+        full = asked * self._steps
+        self.balance = np.clip(balance, (STEER[0] - 1) * full, (STEER[1] - 1) * full)
 
 
 def _sharing(scaler: scalers.Scaler, settings: Any, series: int, knobs: int) -> Any:
@@ -291,7 +294,8 @@ class Portfolio:
         """Units at each of the next steps of demand float64 [series, steps], each before it is seen.
 
         `censored` bool [series, steps]: where demand is a lower bound. Such a step violates where even the
-        bound is more than serves, else it is not known: the ledger counts it among no plan's steps.
+        bound is more than serves, else it is not known: the ledger counts it among no plan's steps, so that
+        a plan's rate of violations is never told too low.
         """
         day, parts, first = self.grid.day, [], 0
         cut = np.zeros(demand.shape, dtype=bool) if censored is None else censored

@@ -96,6 +96,18 @@ def odd_loads() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.parametrize("lead_h", [25, 48, 60, 200])
+def test_a_lead_time_of_days_is_foreseen(lead_h):
+    """Peaks over days are complete late: until then nothing is fitted, and every quantile is a number."""
+    t = np.arange(24 * 24)
+    y = 100 + 50 * np.sin(2 * np.pi * t / 24) + np.random.default_rng(1).normal(0, 2, t.size)
+    issued = LeadPeak(Grid(step_s=3600, lead=lead_h, origin_s=0), 1).advance(y[None])
+    wanted = issued.quantile(np.array(1.0))[0]
+    assert np.isfinite(wanted).all()
+    assert (wanted[1:] > 0).all()
+    assert (np.abs(wanted[-72:] - 150) <= 30).all()  # the peak of a day, and of every two
+
+
 @pytest.mark.parametrize("name", odd_loads())
 def test_odd_loads_give_sane_quantiles(name):
     """F05, F15, F25: finite, never negative, never far above the trailing week, and back within a day."""
