@@ -24,6 +24,7 @@ PROSE_LIMIT = 400
 _REASONS: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.FORECAST_PEAK: "the forecast's peak is above what {before} units serve",
+        Reason.OWN_PAST: "the rules that did best on its own past ask for more than {before} units",
         Reason.LIVE_DEMAND: "demand now is above what {before} units serve",
         Reason.DEMAND_LOW: "demand and its forecast fit into {after} units",
         Reason.BELOW_MINIMUM: "{before} units are below the pool's minimum",

@@ -47,8 +47,8 @@ class Limits:
     the one or the other. A spike (`forecasts/spikes.py`) is dropped, with `keep_spikes` only told.
     A series is refused when its last sample is more than `periods` steps old, or when of its last `window_s`
     less than `completeness` is there or a gap is longer than `longest_gap_s`, and when it is stuck or ends in
-    the zeros of an outage (`forecasts/suspect.py`), which those named in `steady` are not: a pool's size may stand
-    still for weeks, and at zero.
+    the zeros of an outage (`forecasts/suspect.py`), which those named in `steady` are not: a pool's size
+    may stand still for weeks, and at zero.
     """
 
     now: datetime | None = None

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     """Why an action is proposed. A closed list."""
 
     FORECAST_PEAK = "FORECAST_PEAK"
+    OWN_PAST = "OWN_PAST"
     LIVE_DEMAND = "LIVE_DEMAND"
     DEMAND_LOW = "DEMAND_LOW"
     BELOW_MINIMUM = "BELOW_MINIMUM"

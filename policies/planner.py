@@ -182,19 +182,22 @@ def _proposal(
         price=unit_usd(pool),
         wanted=wanted,
         need=floor,
-        reason=_reason(pool, wanted, floor),
+        reason=_reason(pool, outlook, wanted, floor),
         because=tuple(facts),
     )
 
 
-def _reason(pool: Pool, wanted: int, floor: int) -> Reason:
+def _reason(pool: Pool, outlook: Outlook, wanted: int, floor: int) -> Reason:
     if pool.desired < pool.minimum:
         return Reason.BELOW_MINIMUM
     if pool.desired > pool.maximum:
         return Reason.ABOVE_MAXIMUM
     if wanted < pool.desired:
         return Reason.DEMAND_LOW
-    return Reason.LIVE_DEMAND if floor >= wanted else Reason.FORECAST_PEAK
+    if floor >= wanted:
+        return Reason.LIVE_DEMAND
+    replayed = outlook.standing is not None and outlook.standing.because
+    return Reason.OWN_PAST if replayed else Reason.FORECAST_PEAK
 
 
 def merge(proposals: Iterable[Proposal]) -> list[Proposal]:

@@ -6,6 +6,9 @@ first hours, the newest value. The band comes from the errors of the same fit ma
 of the history. Over 300 origins of real traces its error was 0.72 of yesterday's pattern, 0.45 in the first
 hour. A twentieth of a second a fit. Beyond what the history can teach (five weeks from three), the weights
 stay at the prior and the band widens with the root of the horizon.
+
+Where that part was forecast clearly better by yesterday's pattern on each of the last seven days, yesterday's
+pattern is the middle, with the band of its own errors.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecasts.champion import demoted
 from forecasts.conformal import calibrated, edges
 from forecasts.lags import DIFFERENCES, NAMES, features
 from forecasts.outages import ready
@@ -49,6 +53,7 @@ FLOOR = 0.05
 ROWS_EVERY_H = 3
 # Of a history the newest half, four weeks at most, is forecast without itself to learn the errors.
 SET_ASIDE_DAYS, EVERY_H = 28, 7
+RECENT_DAYS = 7  # on each of which the naive must have been better to take its place
 
 
 def fit_predict(
@@ -76,6 +81,9 @@ def _one(y: Floats, horizon: int, levels: Sequence[float], day: int) -> Floats:
     apart = max(1, EVERY_H * day // 24)
     origins = np.arange(z.size - aside, z.size, apart)
     errors = _errors(_Fit(z[: z.size - aside], begins, day), z, origins, horizon)
+    naive = _errors(_Yesterday(day), z, origins, horizon)
+    if _lost(errors, naive, (z.size - 1 - origins) // day):
+        point, errors = _Yesterday(day).points(z, np.full(horizon, z.size), ahead), naive
     band = calibrated(_spread(point, levels), _spread(errors, levels), levels, begins, apart)
     values: Floats = np.maximum(np.exp(np.minimum(band, HIGHEST)) - OFFSET, 0.0) * level
     return np.minimum(values, REACH * float(y[-28 * day :].max()))
@@ -86,13 +94,36 @@ def _spread(values: Floats, levels: Sequence[float]) -> Floats:
     return np.repeat(values[..., None], len(levels), axis=-1)
 
 
-def _errors(fit: _Fit, z: Floats, origins: Steps, horizon: int) -> Floats:
+def _errors(fit: _Fit | _Yesterday, z: Floats, origins: Steps, horizon: int) -> Floats:
     """What came less what was forecast without it, float64 [origin, horizon], NaN beyond the end."""
     at, ahead = (grid.ravel() for grid in np.meshgrid(origins, np.arange(horizon), indexing="ij"))
     errors = np.full(at.size, np.nan)
     over = at + ahead < z.size
     errors[over] = z[(at + ahead)[over]] - fit.points(z, at[over], ahead[over])
     return errors.reshape(origins.size, horizon)
+
+
+def _lost(errors: Floats, naive: Floats, days_ago: Steps) -> bool:
+    """Whether the naive was better on each of the last seven days, and clearly: see forecasts/champion.py."""
+    days = [days_ago == day for day in range(RECENT_DAYS)]
+    if not all(day.any() for day in days):
+        return False
+    own, its = ([float(np.nanmean(np.abs(one[day]))) for day in days] for one in (errors, naive))
+    folds = [{"ridge": a, "naive": b} for a, b in zip(own, its, strict=True)]
+    return demoted(("ridge",), folds, "naive")
+
+
+@dataclass(frozen=True, slots=True)
+class _Yesterday:
+    """The seasonal naive: the same hour of the newest day that is known."""
+
+    day: int
+
+    def points(self, z: Floats, at: Steps, ahead: Steps) -> Floats:
+        """Seen from each of `at`, `ahead` steps on [rows]; NaN where nothing was a day before."""
+        then = at + ahead - (ahead // self.day + 1) * self.day
+        out: Floats = np.where(then >= 0, z[np.maximum(then, 0)], np.nan)
+        return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def test_the_tally_counts_every_hour_once():
     [
         ({}, "forecasts save 18 % here"),
         ({"forecast": 102.0, "averaged": REACTIVE}, "reactive: forecasts do not pay here (+2 %)"),
-        ({"forecast": 99.9, "averaged": REACTIVE}, "reactive: forecasts do not pay here (+0 %)"),
+        ({"forecast": 99.9, "averaged": REACTIVE}, "reactive: forecasts do not pay here"),
         ({"forecast": 102.0}, "forecasts do not pay here (+2 %)"),
         ({"forecast": None, "averaged": REACTIVE}, "reactive: no forecast kept to the level"),
         ({"reactive": None}, "no reactive rule kept to the level"),
