@@ -289,6 +289,7 @@ class Portfolio:
         self._states: list[Any] = [None] * len(EXPERTS)
         self._tail = np.zeros((series, len(plan_names()), 0), dtype=np.int64)  # the last targets of each plan
         self._own = np.zeros((series, 0), dtype=np.int64)  # the last targets that were asked for
+        self._newest = np.zeros(series)  # demand that was seen last
 
     def advance(self, demand: Floats, censored: Flags | None = None) -> Ints:
         """Units at each of the next steps of demand float64 [series, steps], each before it is seen.
@@ -383,12 +384,14 @@ class Portfolio:
         return trailing(joined, lead, np.minimum)[:, :, -new:]
 
     def _asked_for(self, envelope: Floats, demand: Floats, known: Flags) -> Ints:
-        """Step by step at the level the bank allows, rounded up; the bank then sees what came of it."""
+        """Step by step at the bank's level, no less than the newest demand; the bank sees what came of it."""
         lead = self.grid.lead
         out = np.empty(demand.shape, dtype=np.int64)
+        high = scalers.MOST_UNITS if self.maximum is None else self.maximum
         for step in range(demand.shape[1]):
-            size = np.ceil(between(envelope[:, :, step], self.bank.level()) - 1e-9)
-            out[:, step] = np.maximum(size, self.minimum)
+            units = np.maximum(between(envelope[:, :, step], self.bank.level()), self._newest)
+            out[:, step] = np.maximum(np.minimum(np.ceil(units - 1e-9), high), self.minimum)
+            self._newest = np.where(np.isnan(demand[:, step]), self._newest, demand[:, step])
             self._own = np.concatenate([self._own[:, -lead:], out[:, step : step + 1]], axis=1)
             violated = demand[:, step] > self._own.min(axis=1)  # false where it is absent
             self.bank.note(violated, known[:, step] | violated)

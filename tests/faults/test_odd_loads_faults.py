@@ -143,7 +143,7 @@ def test_f16_zeros_for_a_week_are_cheap_and_the_load_is_served_when_it_is_back(r
     assert np.nanmin(found.target) >= 1
     assert np.median(found.target[begin + DAY : end]) <= 2
     assert found.target[begin:].max() <= 1.5 * y.max() / CAPACITY
-    assert lacking(found, y, end + 12, end + DAY) <= 0.12  # live, what demand needs now comes on top
+    assert lacking(found, y, end + 12, end + DAY) <= 0.02
     assert lacking(found, y, end + DAY) <= 0.01
 
 

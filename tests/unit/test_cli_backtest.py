@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +77,39 @@ def test_csv_has_the_figures_of_the_json(run):
     for row, other in zip(rows, json.loads(document)["series"], strict=True):
         assert float(row["mae_ratio"]) == other["mae_ratio"]
         assert float(row["wql"]) == other["wql"]
+
+
+def test_errors_are_those_of_the_median_whatever_levels_are_shown(run):
+    """Two levels far from the middle leave MAE, MASE and the first hour as they are; the band is theirs."""
+
+    def row(levels):
+        out = run("--model", "seasonal_naive", "-o", "json", "--levels", levels)[1]
+        return json.loads(out)["series"][0]
+
+    whole, apart = row("0.025,0.5,0.975"), row("0.9,0.99")
+    for figure in ("mae_ratio", "first_hour", "mase"):
+        assert apart[figure] == pytest.approx(whole[figure])
+    assert apart["nominal_coverage"] == pytest.approx(0.09)
+    assert apart["coverage"] < whole["coverage"]
+
+
+def test_steps_that_do_not_fit_are_told_as_durations(run):
+    """A step that is no multiple of the samples' names both as a person writes them."""
+    code, _, err = run("--freq", "90m")
+    assert code == 64
+    assert "--freq 1h 30m is no multiple of the step of api, 1h" in err or "1h30m" in err
+
+
+@pytest.mark.parametrize("name", ["backtest", "forecast"])
+def test_f15_a_spike_is_dropped_unless_it_is_to_be_kept(tmp_path, capsys, name):
+    """Both commands drop it as a plan does, and say so; --keep-spikes leaves it in."""
+    path = history(tmp_path, names=("api",))
+    lines = Path(path).read_text().splitlines()
+    lines[300] = lines[300].rsplit(",", 1)[0] + ",1e12"
+    Path(path).write_text("\n".join(lines) + "\n")
+    for flags, word in (((), "1 spike of 1e+12, dropped"), (("--keep-spikes",), "1 spike of 1e+12, kept")):
+        assert cli.run([name, "--history", path, "--model", "seasonal_naive", *flags]) == 0
+        assert word in capsys.readouterr().err
 
 
 def test_what_cannot_be_tried_is_told(run):

@@ -9,8 +9,9 @@ import pytest
 
 from policies import planner, scalers
 from policies.model import CapacityType, Offering, Snapshot
-from policies.plan import Guard, plan_from_json, plan_to_json
+from policies.plan import Fact, Guard, plan_from_json, plan_to_json
 from policies.policy import Policy, PoolPolicy, Step
+from policies.standing import Standing
 from tests.laws import strategies as draw
 
 WIDE = Step(units=1000, share=1.0)
@@ -138,6 +139,17 @@ def test_an_action_says_why(desired, demand, ahead, reason):
     assert facts["demand now"] == demand
     assert facts["scaler"] == "seasonal_quantile"
     assert ("0.99 quantile of demand over the lead time" in facts) == (ahead is not None)
+
+
+def test_a_size_chosen_by_replay_says_so():
+    """What a scaler wants by replay of its own past is no forecast's peak; demand now still comes first."""
+    pool, chosen = draw.simple_pool("api", 5), (Fact(name="own past", value="forecasts save 9 %"),)
+    for demand, reason in ((4.0, "OWN_PAST"), (9.0, "LIVE_DEMAND")):
+        standing = Standing(units=8, because=chosen)
+        outlook = replace(draw.outlook("api", [demand]), standing=standing)
+        (action,) = planner.plan(Snapshot(taken_at=draw.NOW, pools=(pool,)), {"api": outlook}, FREE).actions
+        assert (action.after, action.reason.value) == (max(8, demand), reason)
+        assert chosen[0] in action.because
 
 
 def test_a_forecast_of_nothing_is_no_fact():
