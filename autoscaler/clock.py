@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 
@@ -12,6 +13,14 @@ class SystemClock:
         """The present moment, aware UTC."""
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        """Seconds of the machine's monotonic clock; a suspended machine's time is not in it."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
+
 
 class SetClock:
     """A clock that stands where it was set, until it is advanced: old traces, tests, the demo."""
@@ -21,6 +30,7 @@ class SetClock:
         if now.tzinfo is None:
             raise ValueError(f"{now} has no time zone")
         self._now = now.astimezone(UTC)
+        self._gone = 0.0
 
     def now(self) -> datetime:
         """The moment it stands at, aware UTC."""
@@ -29,3 +39,12 @@ class SetClock:
     def advance(self, seconds: float) -> None:
         """Move forward."""
         self._now += timedelta(seconds=seconds)
+        self._gone += seconds
+
+    def monotonic(self) -> float:
+        """Seconds that it was advanced by."""
+        return self._gone
+
+    def sleep(self, seconds: float) -> None:
+        """Advance."""
+        self.advance(seconds)

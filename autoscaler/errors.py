@@ -14,6 +14,7 @@ LoadlineError
 │   │   ├── NotFound
 │   │   └── Invalid
 │   └── Stale              the target moved since it was read          exit 4
+├── Fenced                 this process does not lead (any more)       exit 3
 ├── MetricsError           a source of metrics did not answer soundly
 ├── PlanRefused            a plan that expired or was changed          exit 4
 └── StoreError             the store cannot be read or written
@@ -98,6 +99,12 @@ class Stale(ProviderError):
     """The target moved since it was read."""
 
     exit_code = 4
+
+
+class Fenced(LoadlineError):
+    """This process does not lead, or not any more: nothing is done to the world."""
+
+    exit_code = 3
 
 
 class MetricsError(LoadlineError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoscaler import engine, foreseen, parallel, tick
+from autoscaler import engine, foreseen, observing, parallel
 from autoscaler.errors import UsageError
 from forecasts import frame
 from forecasts.fallback import SAME_HOUR, last_resort
@@ -61,7 +61,7 @@ def look(
     hears of those. UsageError for an assumption that a pool cannot be under. Nothing is planned.
     """
     _refuse(app, assumptions)
-    seen = tick.observe(app, ahead_s=hours * HOUR_S)
+    seen = observing.observe(app, ahead_s=hours * HOUR_S)
     now = seen.snapshot.taken_at
     start = now - timedelta(seconds=now.timestamp() % HOUR_S)
     both = [
@@ -116,7 +116,7 @@ def _level(rule: PoolPolicy) -> float:
 
 def _forecasts(
     app: App,
-    seen: tick.Seen,
+    seen: observing.Seen,
     *,
     start: datetime,
     horizon_hours: int,
@@ -158,7 +158,7 @@ def _forecasts(
 
 def _known(
     app: App,
-    seen: tick.Seen,
+    seen: observing.Seen,
     both: tuple[Terms, Terms | None],
     raw: Mapping[str, Forecast | None],
     levels: tuple[float, ...],
@@ -196,7 +196,7 @@ def _known(
 
 def _ahead(
     app: App,
-    seen: tick.Seen,
+    seen: observing.Seen,
     terms: Terms,
     forecasts: Sequence[tuple[Forecast, int]],
     levels: tuple[float, ...],

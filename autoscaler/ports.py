@@ -17,10 +17,33 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Where `now` comes from."""
+    """Where time comes from, and waiting."""
 
     def now(self) -> datetime:
-        """The present moment, aware UTC."""
+        """The present moment, aware UTC; it may step. Durations are taken from `monotonic`."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never steps back, whatever is done to the wall clock."""
+
+    def sleep(self, seconds: float) -> None:
+        """Come back when so much time has gone by."""
+
+
+ORIGINAL_SIZE = "loadline.dev/original-size"  # on the object: its size before our first change of it
+FREEZE = "loadline.dev/freeze"  # on the object: why nothing may act on it ("" does not freeze)
+
+
+class Lease(Protocol):
+    """Who may act. One holder at a time; each holding has a larger generation than the one before."""
+
+    def acquire(self) -> bool:
+        """Take or keep the lease; whether this process holds it now."""
+
+    def check(self) -> int:
+        """The generation of the present holding; Fenced if it is not held or its deadline is too near."""
+
+    def release(self) -> None:
+        """Let another one have it at once; nothing where it is not held."""
 
 
 class Pools(Protocol):
@@ -36,7 +59,14 @@ class Pools(Protocol):
         """Ask for `size` units if the pool is still at `version` (else Stale), once for each `key`.
 
         The same key again changes nothing and answers as the first time; the same key with another
-        size is Invalid. Returns the pool after the call.
+        size is Invalid. Returns the pool after the call; its `desired` may lie between the present one and
+        `size` where only a part could be done.
+        """
+
+    def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
+        """Ask whether `resize` would be let, changing nothing; False where the provider cannot rehearse.
+
+        Raises what `resize` would raise.
         """
 
 

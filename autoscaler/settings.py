@@ -67,7 +67,17 @@ class SizingSection(_Section):
     )
     mode: Annotated[Mode, *enumerated(Mode, "mode")] = Field(
         default=Mode.OBSERVE,
-        description="observe: plans only. auto: the tick applies. By hand, apply needs no mode.",
+        description="observe: plans only. rehearse: asks the provider whether it would. approve: "
+        "applies what a person approved. auto: applies. By hand, apply needs no mode.",
+    )
+    mode_out: Annotated[Mode, *enumerated(Mode, "mode")] | None = Field(
+        default=None, description="The mode for growing; mode if left out."
+    )
+    mode_in: Annotated[Mode, *enumerated(Mode, "mode")] | None = Field(
+        default=None, description="The mode for shrinking; mode if left out."
+    )
+    observe_first: Duration = Field(
+        default=14 * 86400, description="How long a pool that is new is only observed, whatever its mode."
     )
     cool_down_out: Duration = Field(default=0, description="Time after a change before growing again.")
     cool_down_in: Duration = Field(default=300, description="Time after a change before shrinking.")

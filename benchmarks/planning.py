@@ -15,7 +15,7 @@ import numpy as np
 from forecasts.types import Series
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind, Snapshot
 from policies.outlook import Outlook
-from policies.plan import plan_to_json
+from policies.plan_json import plan_to_json
 from policies.planner import plan
 from policies.policy import Policy
 

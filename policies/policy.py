@@ -13,7 +13,19 @@ class Mode(StrEnum):
     """What the daemon may do with a pool's actions. Applying a plan by hand needs no mode."""
 
     OBSERVE = "observe"
+    REHEARSE = "rehearse"
+    APPROVE = "approve"
     AUTO = "auto"
+
+
+class SignalKind(StrEnum):
+    """What a signal says of a pool while it is bad. A closed list."""
+
+    SERVICE_LEVEL = "service-level"
+    INCIDENT = "incident"
+    DEPLOYING = "deploying"
+    ZONE_IMPAIRED = "zone-impaired"
+    PENDING_WORK = "pending-work"
 
 
 class Scope(StrEnum):
@@ -106,12 +118,75 @@ class PoolPolicy:
     settings: Mapping[str, float | int | str | bool] = field(default_factory=lambda: MappingProxyType({}))
     violation: float = 0.01
     model: str = "ridge"
-    mode: Mode = Mode.OBSERVE
+    mode_out: Mode = Mode.OBSERVE
+    mode_in: Mode = Mode.OBSERVE
+    observe_first_s: int = 14 * 86400
     cool_down_out_s: int = 0
     cool_down_in_s: int = 300
     step_out: Step = Step(units=4, share=1.0)
     step_in: Step = Step(units=1, share=0.5)
     survive_zone_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A series that forbids shrinking while it is above `above` or below `below` (exactly one is given).
+
+    `pools` None: all of them. A signal that is not known, or older than `stale_s`, forbids shrinking too.
+    """
+
+    series: str
+    kind: SignalKind
+    above: float | None = None
+    below: float | None = None
+    pools: tuple[str, ...] | None = None
+    stale_s: int = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interlocks:
+    """When nothing may shrink: see `policies/interlocks.py`. Durations in seconds, 0 for none."""
+
+    unready_share: float = 0.45
+    unready_above: int = 3
+    warm_up_s: int = 600
+    recent_growth_s: int = 600
+    signals: tuple[Signal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flap:
+    """More than `reversals` turns of direction within `window_s` hold further shrinking of the pool."""
+
+    reversals: int = 3
+    window_s: int = 6 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoneyBudget:
+    """USD an hour by which growth may raise cost within `window_s`; it warns, and holds only if `hard`."""
+
+    scope: Scope
+    name: str = ""
+    usd: float
+    window_s: int
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeWindow:
+    """A weekly or dated window in which nothing of its scope shrinks, in a zone's local time.
+
+    `days` are Monday 0 to Sunday 6; minutes count from midnight; `end` <= `start` ends on the next day.
+    """
+
+    scope: Scope
+    name: str = ""
+    days: tuple[int, ...]
+    start_minute: int
+    end_minute: int
+    timezone: str = "UTC"
+    why: str = ""
 
 
 DEFAULT_BUDGETS = (
@@ -122,12 +197,20 @@ DEFAULT_BUDGETS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Everything the operator wants. A pool without an entry follows `default`."""
+    """Everything the operator wants. A pool without an entry follows `default`.
+
+    A plan that shrinks more than `fleet_share` of a provider's units waits for an approval of its actions.
+    """
 
     default: PoolPolicy = PoolPolicy()
     pools: Mapping[str, PoolPolicy] = field(default_factory=lambda: MappingProxyType({}))
     budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
     freezes: tuple[Freeze, ...] = ()
+    freeze_windows: tuple[FreezeWindow, ...] = ()
+    interlocks: Interlocks = Interlocks()
+    flap: Flap | None = Flap()
+    money: tuple[MoneyBudget, ...] = ()
+    fleet_share: float = 0.3
     freshness: Freshness = Freshness()
     events: tuple[Event, ...] = ()
     masks: tuple[Mask, ...] = ()

@@ -8,7 +8,8 @@ import click
 
 from autoscaler.commands import flags, showing
 from autoscaler.errors import DataError, UsageError
-from policies.plan import Plan, PlanError, plan_from_json
+from policies.plan import Plan, PlanError
+from policies.plan_json import plan_from_json
 
 
 @click.command(short_help="Apply a plan: a file, or a stored plan's id.")

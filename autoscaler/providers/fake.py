@@ -114,6 +114,15 @@ class FakeCloud:
             database.execute("INSERT INTO call VALUES (?, ?, ?, ?)", (key, pool_id, size, canonical(after)))
             return after
 
+    def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
+        """Whether `resize` would be let; raises what it would raise."""
+        with self._transaction("BEGIN") as database:
+            pool = self._read(database, pool_id)
+            if version != pool.version:
+                raise Stale(f"{pool_id} is at version {pool.version}, not {version or 'none'}: read it again")
+            _refuse_size(pool, size)
+            return True
+
     def _change(self, database: sqlite3.Connection, pool: Pool, size: int) -> None:
         now = self._clock.now()
         if size > pool.desired:

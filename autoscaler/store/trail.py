@@ -12,17 +12,8 @@ from sqlalchemy import Connection, Engine, Row, Select, func, insert, select
 from autoscaler.errors import StoreError
 from autoscaler.store.database import identity, reading, writing
 from autoscaler.store.tables import IntentRow, OutcomeRow, PlanRow, ProposalRow, SightingRow
-from policies.plan import (
-    Action,
-    Change,
-    Guard,
-    Outcome,
-    Plan,
-    PlanError,
-    Status,
-    plan_from_json,
-    plan_to_json,
-)
+from policies.plan import Action, Change, Guard, Outcome, Plan, PlanError, Status
+from policies.plan_json import plan_from_json, plan_to_json
 
 _PLAN = PlanRow.__table__  # type: ignore[attr-defined]
 _PROPOSAL = ProposalRow.__table__  # type: ignore[attr-defined]

@@ -76,7 +76,7 @@ CASES = {
     "unknown scaler": (HEAD + "    scaler: seasonal_quantil\n", 9, "did you mean seasonal_quantile?"),
     "unknown model": (HEAD + "    model: seasonal_naiv\n", 9, "did you mean seasonal_naive?"),
     "unknown mode": (HEAD + "    mode: atuo\n", 9, "did you mean auto?"),
-    "mode on": (HEAD + "    mode: on\n", 9, "'on' is no mode; there are observe, auto"),
+    "mode on": (HEAD + "    mode: on\n", 9, "'on' is no mode; there are observe, rehearse, approve, auto"),
     "unknown setting": (HEAD + "    settings: {levl: 0.9}\n", 9, "unknown setting of seasonal_quantile; did"),
     "setting of the wrong type": (
         HEAD + "    settings: {level: high}\n",

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from policies import planner
 from policies.model import Snapshot, plain
-from policies.plan import ActionKind, Change, Guard, PlanError, plan_from_json, plan_to_json
+from policies.plan import ActionKind, Change, Guard, PlanError
+from policies.plan_json import plan_from_json, plan_to_json
 from policies.policy import Policy, PoolPolicy, Scope, Step
 from tests.laws import strategies as draw
 

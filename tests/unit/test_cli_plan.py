@@ -18,7 +18,7 @@ import yaml
 from autoscaler import cli
 from autoscaler.clock import SetClock
 from autoscaler.providers.fake import FakeCloud
-from policies.plan import plan_from_json
+from policies.plan_json import plan_from_json
 from tests.worlds import small
 
 pytestmark = pytest.mark.slow

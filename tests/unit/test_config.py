@@ -98,7 +98,8 @@ def test_the_policy_is_what_the_operator_wants(sound):
     assert policy.of("web") == PoolPolicy(
         settings={"headroom": 1.1, "level": 0.9},
         violation=0.02,
-        mode=Mode.AUTO,
+        mode_out=Mode.AUTO,
+        mode_in=Mode.AUTO,
         cool_down_in_s=600,
         step_in=Step(units=2, share=0.25),
     )

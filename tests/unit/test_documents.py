@@ -21,7 +21,8 @@ from dashboards.documents import COLUMNS, OUTPUTS, as_csv, as_json, as_markdown,
 from dashboards.tables import explain_text, replay_table
 from dashboards.terminal import plan_text
 from policies.model import Gap, plain
-from policies.plan import Change, Outcome, Status, plan_from_json
+from policies.plan import Change, Outcome, Status
+from policies.plan_json import plan_from_json
 
 WORLD = Path(__file__).parents[1] / "worlds" / "eight_pools.py"
 W = SimpleNamespace(**runpy.run_path(str(WORLD)))

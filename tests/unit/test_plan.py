@@ -22,10 +22,9 @@ from policies.plan import (
     UndoClass,
     UsdRange,
     kind_of,
-    plan_from_json,
-    plan_to_json,
     total_usd,
 )
+from policies.plan_json import plan_from_json, plan_to_json
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -209,7 +208,9 @@ def test_closed_lists():
     assert {kind.value for kind in ActionKind} == {"scale-out", "scale-in"}
     assert {guard.value for guard in Guard} == {
         "INSUFFICIENT_DATA", "MAXIMUM", "LIVE_DEMAND", "FROZEN", "PROTECTED", "COOL_DOWN", "STEP",
-        "CHANGE_BUDGET",
+        "CHANGE_BUDGET", "SERVICE_LEVEL", "INCIDENT", "DEPLOYING", "ZONE_IMPAIRED", "UNREADY", "WARM_UP",
+        "RECENT_GROWTH", "PENDING_WORK", "IN_FLIGHT", "FREEZE_WINDOW", "FLAPPING", "MONEY_BUDGET",
+        "FLEET_SHARE", "MODE", "APPROVAL", "NOT_CONFIRMED", "LEASE",
     }  # fmt: skip
     assert {one.value for one in UndoClass} == {"reversible", "recoverable", "irreversible"}
     assert kind_of(1, 2) is ActionKind.SCALE_OUT

@@ -9,7 +9,8 @@ import pytest
 
 from policies import planner, scalers
 from policies.model import CapacityType, Offering, Snapshot
-from policies.plan import Fact, Guard, plan_from_json, plan_to_json
+from policies.plan import Fact, Guard
+from policies.plan_json import plan_from_json, plan_to_json
 from policies.policy import Policy, PoolPolicy, Step
 from policies.standing import Standing
 from tests.laws import strategies as draw

@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from autoscaler import bootstrap, config, tick
+from autoscaler import bootstrap, config, observing, outlooks, tick
 from autoscaler.clock import SetClock
 from autoscaler.errors import MetricsError, Throttled, Unreachable
 from autoscaler.metrics.csv import CsvMetrics
@@ -219,7 +219,9 @@ def test_f70_a_pool_of_another_provider_of_the_same_name_is_not_ours(build, tmp_
 
 def test_p3_without_a_forecast_that_passes_nothing_shrinks(build, monkeypatch):
     """Where no forecast of a sound series passes the gate, its pool may grow by what was, and not shrink."""
-    monkeypatch.setattr(tick.engine, "forecast", lambda series, **_: {one.unique_id: None for one in series})
+    monkeypatch.setattr(
+        outlooks.engine, "forecast", lambda series, **_: {one.unique_id: None for one in series}
+    )
     done = tick.turn(build())
     assert ("web", 8) in {(action.target, action.after) for action in done.plan.actions}
     assert shrinks(done.plan) == set()
@@ -372,7 +374,7 @@ def test_f19_one_failing_source_leaves_the_other(build):
 
 def test_f33_a_source_that_hangs_is_left_behind_at_its_deadline(build, monkeypatch):
     """A source without an answer within the deadline is a gap, and the turn goes on without it."""
-    monkeypatch.setattr(tick, "SOURCE_DEADLINE_S", 0.2)
+    monkeypatch.setattr(observing, "SOURCE_DEADLINE_S", 0.2)
     app = build(AUTO)
     go = threading.Event()
     web = METRICS["f01 no series"](app)

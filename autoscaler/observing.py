@@ -1,0 +1,187 @@
+"""What one turn sees: providers and metrics at once, each with a deadline; a failure becomes a gap."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from autoscaler import foreseen, former
+from autoscaler.answers import listed, sampled
+from autoscaler.errors import LoadlineError
+from autoscaler.metrics.sources import gate_sources
+from autoscaler.ports import Samples
+from autoscaler.settled import settle
+from forecasts.limits import Gated, Limits
+from forecasts.types import Series
+from policies.model import Gap, Pool, Snapshot
+
+if TYPE_CHECKING:
+    from autoscaler.bootstrap import App
+    from autoscaler.ports import Pools
+
+HISTORY_S = 35 * 86400  # five weeks: two weekly seasons and what the models learn from
+SOURCE_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one turn saw: the snapshot, each series up to now, and why some may not be trusted.
+
+    `unanswered`: for a pool whose provider did not answer, what that one said. `to_learn`: the series without
+    what was set aside; `imitated`: those around a past event that a declared one is like, by its name.
+    """
+
+    snapshot: Snapshot
+    series: Mapping[str, Series]
+    refused: Mapping[str, str]
+    notices: tuple[str, ...]
+    owners: Mapping[str, Pools]
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+    to_learn: Mapping[str, Series] = field(default_factory=dict)
+    imitated: Mapping[str, Mapping[str, Series]] = field(default_factory=dict)
+
+    @property
+    def learnt(self) -> Mapping[str, Series]:
+        """The series that may be learnt from."""
+        return self.to_learn or self.series
+
+
+def observe(app: App, *, ahead_s: int = 0) -> Seen:
+    """Read providers and metrics at once, each with a deadline; keep the samples; build the snapshot.
+
+    Past events are read that are imitated now, or within `ahead_s` seconds.
+    """
+    now = app.clock.now()
+    wanted = app.configuration.series()
+    asked = former.with_former_ids(app.configuration)
+    since = now - timedelta(seconds=HISTORY_S)
+    jobs: dict[str, Callable[[], object]] = {
+        f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
+    }
+    jobs |= {
+        f"metrics {number}": partial(sampled, source, asked, since, now)
+        for number, source in enumerate(app.metrics, 1)
+    }
+    answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now, ahead_s=ahead_s))
+    unanswered = _unanswered(app, gaps)
+    pools, owners = _managed(app, answers, gaps)
+    gated = _gated(foreseen.samples_of_today(answers), app, now)
+    app.history.append_all(gated.series)
+    kept, refused = former.one_history(
+        app.configuration.formerly(),
+        {series.unique_id: series for series in app.history.read(asked, since, now)},
+        former.refusals(gated, asked),
+        wanted,
+    )
+    settled, to_learn = [], foreseen.to_learn(app, kept)
+    for pool in pools:
+        known = settle(pool, app.configuration.pools[pool.id], to_learn, seen=kept, now=now)
+        settled.append(pool if isinstance(known, Gap) else known)
+        if isinstance(known, Gap):
+            gaps.append(known)
+    return Seen(
+        snapshot=Snapshot(
+            taken_at=now,
+            pools=tuple(settled),
+            gaps=tuple(gaps),
+        ),
+        series=kept,
+        refused=refused,
+        notices=tuple(notice.message for notice in gated.notices),
+        owners=owners,
+        unanswered=unanswered,
+        to_learn=to_learn,
+        imitated=foreseen.past(app, answers, now, ahead_s=ahead_s),
+    )
+
+
+def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], list[Gap]]:
+    """Run every job in a thread of its own; one that fails or is late becomes a gap."""
+    results: queue.Queue[tuple[str, object]] = queue.Queue()
+
+    def run(name: str, job: Callable[[], object]) -> None:
+        try:
+            results.put((name, job()))
+        except LoadlineError as error:
+            results.put((name, Gap(source=name, code=type(error).__name__, why=str(error))))
+        except Exception as error:  # noqa: BLE001 - the edge of one provider: its bugs stop nobody else
+            results.put((name, Gap(source=name, code="BUG", why=f"{type(error).__name__}: {error}")))
+
+    for name, job in jobs.items():
+        threading.Thread(target=run, args=(name, job), name=name, daemon=True).start()
+    found: dict[str, object] = {}
+    ends = time.monotonic() + SOURCE_DEADLINE_S
+    while len(found) < len(jobs):
+        try:
+            name, answer = results.get(timeout=max(0.0, ends - time.monotonic()))
+        except queue.Empty:
+            break
+        found[name] = answer
+    late = (
+        Gap(source=name, code="LATE", why=f"no answer within {SOURCE_DEADLINE_S:.0f} s")
+        for name in jobs
+        if name not in found
+    )
+    gaps = [found[name] for name in jobs if isinstance(found.get(name), Gap)]
+    answers = {name: found[name] for name in jobs if name in found and not isinstance(found[name], Gap)}
+    return answers, [*(gap for gap in gaps if isinstance(gap, Gap)), *late]
+
+
+def _managed(app: App, answers: Mapping[str, object], gaps: list[Gap]) -> tuple[list[Pool], dict[str, Pools]]:
+    """The pools that the configuration names, as their providers show them; a gap for one that is not."""
+    pools: list[Pool] = []
+    owners: dict[str, Pools] = {}
+    for name, provider in app.providers.items():
+        answer = answers.get(f"provider {name}")
+        if not isinstance(answer, tuple):
+            continue
+        shown, unseen = answer
+        gaps += unseen
+        for pool in shown:
+            declared = app.configuration.pools.get(pool.id)
+            if declared is not None and declared.provider == name:
+                pools.append(pool)
+                owners[pool.id] = provider
+    for name, declared in sorted(app.configuration.pools.items()):
+        if name not in owners and isinstance(answers.get(f"provider {declared.provider}"), tuple):
+            gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
+    gaps[:] = [_with_its_pools(app, gap) for gap in gaps]
+    return sorted(pools, key=lambda pool: pool.id), owners
+
+
+def _with_its_pools(app: App, gap: Gap) -> Gap:
+    """A provider's gap names the pools that cannot be seen for it."""
+    pools = [
+        n for n, pool in sorted(app.configuration.pools.items()) if gap.source == f"provider {pool.provider}"
+    ]
+    return replace(gap, why=f"{gap.why} (pools: {', '.join(pools)})") if pools else gap
+
+
+def _unanswered(app: App, gaps: Sequence[Gap]) -> dict[str, str]:
+    """For each pool of a provider that did not answer, what the gap says."""
+    silent = {gap.source: gap.why for gap in gaps}
+    return {
+        name: silent[f"provider {declared.provider}"]
+        for name, declared in app.configuration.pools.items()
+        if f"provider {declared.provider}" in silent
+    }
+
+
+def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
+    """The samples of all sources through the input gate: what is unsound is dropped and told."""
+    fresh = app.policy.freshness
+    limits = Limits(
+        now=now,
+        periods=fresh.periods,
+        completeness=fresh.completeness,
+        longest_gap_s=fresh.longest_gap_s,
+        window_s=fresh.window_s,
+        steady=app.configuration.counts(),
+    )
+    return gate_sources(parts, limits)
