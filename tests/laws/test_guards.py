@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.changes import Ledger
 from policies.guards import (
-    Ledger,
-    Wish,
     budgets,
     cool_down,
     freshness,
@@ -25,6 +24,7 @@ from policies.guards import (
 from policies.model import Demand, Pool, PoolKind
 from policies.plan import Change, Guard
 from policies.policy import Budget, Freeze, Policy, PoolPolicy, Scope, Step
+from policies.wishes import Wish
 from tests.laws import strategies as draw
 
 NOW = draw.NOW
@@ -272,6 +272,19 @@ def test_a_budget_counts_what_its_scope_covers(scope, left):
     assert known.left(replace(TEN, scope=scope), pools[0], NOW)[0] == left
 
 
+def test_changes_of_two_moments_are_two():
+    """What went before the window is out of it, whatever follows within."""
+    assert ledger(changed(700, 109, 104), changed(100, 104, 100)).left(TEN, a_pool(), NOW)[0] == 6
+
+
+def test_a_change_of_a_pool_that_is_gone_counts_against_all_it_may_have_been_of():
+    """Against every provider and against all, by its units; not against another pool, nor as a size."""
+    known = ledger(changed(60, 10, 6, target="gone"), changed(30, 0, 50, target="new"))
+    for scope, left in ((Scope.POOL, 10), (Scope.PROVIDER, 6), (Scope.ALL, 6)):
+        tenth = Budget(scope=scope, step=Step(units=0, share=0.1), window_s=600)
+        assert known.left(tenth, a_pool(), NOW)[0] == left
+
+
 def test_what_a_plan_grants_is_spent_for_the_pools_after_it():
     """Spending counts at once, for every scope, and for nothing twice."""
     pools = (a_pool(), a_pool(id="batch"))
@@ -319,7 +332,7 @@ def test_the_guard_that_leaves_the_least_is_named_and_the_first_of_equals():
     """Order: data before demand, freeze, protection, cool-down, step and budget."""
     pool = a_pool(protected=True, last_scaled_at=NOW)
     rule = replace(FREE, cool_down_in_s=60, step_in=Step(units=1, share=0.0))
-    policy = Policy(default=rule, budgets=(TEN,), freezes=(Freeze(scope=Scope.ALL),))
+    policy = Policy(default=rule, budgets=(TEN,), freezes=(Freeze(scope=Scope.ALL),), fleet_share=1.0)
     wish = Wish(pool=pool, wanted=50, need=100, refusal="stale")
     order = []
     for relax in (
@@ -353,12 +366,13 @@ def test_guards_only_make_a_change_smaller(seed, wanted, need, refusal):
     policy = draw.policy(chance)
     known = Ledger((pool,), [draw.change(chance, ("api",)) for _ in range(3)], NOW)
     wish = Wish(pool=pool, wanted=wanted, need=need, refusal=refusal)
-    verdict = judge(wish, policy=policy, ledger=known, now=NOW)
+    conditions = draw.conditions(chance, (pool,))
+    verdict = judge(wish, policy=policy, ledger=known, now=NOW, conditions=conditions)
     low, high = sorted((pool.desired, wanted))
     assert low <= verdict.size <= high
     assert (verdict.guard is None) == (verdict.size == wanted)
     if wanted > pool.desired:
-        assert verdict.guard in {None, Guard.FROZEN, Guard.PROTECTED, Guard.STEP, Guard.COOL_DOWN}
+        assert verdict.guard in {None, Guard.FROZEN, Guard.STEP, Guard.COOL_DOWN, Guard.MONEY_BUDGET}
     if refusal and wanted < pool.desired:
         assert verdict.size == pool.desired
 
@@ -369,8 +383,11 @@ def test_a_larger_wish_never_ends_smaller(seed, one, other):
     chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pool, policy = draw.pool(chance, "api"), draw.policy(chance)
     known = Ledger((pool,), [draw.change(chance, ("api",)) for _ in range(3)], NOW)
+    conditions = draw.conditions(chance, (pool,))
     sizes = [
-        judge(Wish(pool=pool, wanted=wanted), policy=policy, ledger=known, now=NOW).size
+        judge(
+            Wish(pool=pool, wanted=wanted), policy=policy, ledger=known, now=NOW, conditions=conditions
+        ).size
         for wanted in sorted((one, other))
     ]
     assert sizes == sorted(sizes)
