@@ -206,7 +206,11 @@ def test_f60_a_store_of_schema_1_gets_the_table_and_keeps_all_it_had(tmp_path):
         assert History(engine).read(["web"])[0].y.tolist() == [0.0, 1.0, 2.0]
         engine.dispose()
     with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT version FROM schema_version ORDER BY version").fetchall() == [(1,), (2,)]
+        assert raw.execute("SELECT version FROM schema_version ORDER BY version").fetchall() == [
+            (1,),
+            (2,),
+            (3,),
+        ]
         assert raw.execute("SELECT count(*) FROM memory").fetchone() == (0,)
     raw.close()
 
