@@ -2,8 +2,8 @@
 
 A link's hash is the SHA-256 of the hash before it, the name of the row's table, and the row's content: the
 canonical JSON of its columns that are not null, bytes by their own SHA-256. So a row that was changed,
-removed, slipped in or moved no longer fits. Who can write the file can make a whole new chain: note the head that
-`loadline trail verify` prints somewhere else, and ask for it later (`--head`).
+removed, slipped in or moved no longer fits. Who can write the file can make a whole new chain: note the head
+that `loadline trail verify` prints somewhere else, and ask for it later (`--head`).
 """
 
 from __future__ import annotations
