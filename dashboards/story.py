@@ -222,28 +222,40 @@ def entries_text(entries: Iterable[tuple[str, Mapping[str, Any]]], *, width: int
     for table, values in entries:
         stamp = values.get("at") or values.get("made_at")
         when = wording.moment(datetime.fromisoformat(str(stamp))) if stamp else ""
-        first, *rest = wrap(f"{when:<21}  {table:<12}  {_entry(table, values)}", max(60, width), " " * 37)
-        lines += [first, *rest]
+        first, *rest = wrap(_entry(table, values), max(60, width), " " * _TOLD)
+        lines += [f"{when:<17}  {table:<12}".ljust(_TOLD) + first[_TOLD:], *rest]
     return "\n".join(lines) + "\n" if lines else "The trail is empty.\n"
 
 
 def _entry(table: str, values: Mapping[str, Any]) -> str:
     """One line of what a row says; the columns that are not named are told as they are."""
     left = _Left(values)
-    pattern = _ENTRIES.get(table, "")
-    text = pattern.format_map(left) if pattern else ""
-    rest = (f"{name} {value}" for name, value in values.items() if name not in left.told | _NOT_TOLD)
-    return wording.prose(", ".join([*([text] if text else []), *rest]))
+    if table == "freeze":
+        scope = values["scope"]
+        left["what"] = "everything" if scope == Scope.ALL else f"{scope} {values['name']}"
+    if table == "approval":
+        left["verb"] = "approved" if values["granted"] else "rejected"
+    text = " ".join(_ENTRIES.get(table, "").format_map(left).split())
+    changed = values.get("changed_target")
+    if changed is not None:
+        text += f": {changed} {values.get('changed_before')} -> {values.get('changed_after')} units"
+    left_over = (
+        f"{name} {value}"
+        for name, value in values.items()
+        if value != "" and name not in left.told | _NOT_TOLD and not name.startswith("changed_")
+    )
+    return wording.prose(", ".join([*([text] if text else []), *left_over]))
 
 
-_NOT_TOLD = {"row", "at", "made_at", "body", "facts"}
+_TOLD = 33  # cells before what an entry says
+_NOT_TOLD = {"row", "at", "made_at", "body", "facts", "observed_after", "scope", "name", "granted"}
 _ENTRIES = {
     "plan": "plan {id}",
     "intent": "about to do {action_id} on {target}",
     "outcome": "{status} (intent {intent_row})",
-    "freeze": "{by} froze {scope} {name}: {why}",
+    "freeze": "{by} froze {what}: {why}",
     "lift": "{by} lifted freeze {freeze_row}: {why}",
-    "approval": "{by} gave a word on {action_id}: {why}",
+    "approval": "{by} {verb} {action_id}: {why}",
     "approval_use": "approval {approval_row} was used by {key}",
     "verdict": "{verdict} (intent {intent_row})",
     "event": "{kind} {pool}: {text}",

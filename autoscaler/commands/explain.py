@@ -10,7 +10,7 @@ import click
 
 from autoscaler.clock import SystemClock
 from autoscaler.commands import flags, showing
-from autoscaler.errors import UsageError
+from autoscaler.errors import StoreError, UsageError
 from policies.policy import Scope
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _story(trail: SqlTrail, engine: Engine, settings: Configuration, plan: Plan,
 
     action, people = proposal.action, SqlPeople(engine)
     deeds = [deed for deed in trail.actions(action.id) if deed.plan_id == plan.id]
+    said = people.frozen()
     of_pool = trail.pool(action.target)
     moments = [plan.made_at, *(deed.at for deed in deeds)]
     return Story(
@@ -149,7 +150,7 @@ def _story(trail: SqlTrail, engine: Engine, settings: Configuration, plan: Plan,
         said=people.said(action.id),
         frozen=[
             one
-            for one in (*people.frozen(), *_frozen_by_inputs(trail, plan))
+            for one in (*said, *_frozen_by_inputs(trail, plan, said))
             if _touches(one.freeze, action.target, settings) and any(map(one.held_at, moments))
         ],
         undone=[deed for deed in of_pool if _undoes(deed, action) and deed.at >= plan.made_at],
@@ -157,15 +158,21 @@ def _story(trail: SqlTrail, engine: Engine, settings: Configuration, plan: Plan,
     )
 
 
-def _frozen_by_inputs(trail: SqlTrail, plan: Plan) -> list[Frozen]:
-    """The freezes that the plan was decided under, wherever they were said."""
+def _frozen_by_inputs(trail: SqlTrail, plan: Plan, known: Sequence[Frozen]) -> list[Frozen]:
+    """The freezes that the plan was decided under and that the store has no other word of."""
     from policies.deeds import Frozen  # noqa: PLC0415 - only where there is a story
 
-    kept = trail.inputs(plan.id)
+    try:
+        kept = trail.inputs(plan.id)
+    except StoreError as error:
+        flags.warn(str(error))  # written by another version: all else can still be told
+        return []
     inputs = None if kept is None else kept[1]
     if inputs is None:
         return []
-    return [Frozen(freeze=one) for one in dict.fromkeys((*inputs.policy.freezes, *inputs.conditions.freezes))]
+    told = {one.freeze for one in known}
+    found = dict.fromkeys((*inputs.policy.freezes, *inputs.conditions.freezes))
+    return [Frozen(freeze=one) for one in found if one not in told]
 
 
 def _touches(freeze: Freeze, target: str, settings: Configuration) -> bool:
