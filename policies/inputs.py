@@ -34,10 +34,20 @@ def decide(inputs: Inputs) -> Plan:
     """The plan: the same inputs give the same plan, to the letter."""
     if inputs.undoing is not None:
         return planner.undo(
-            inputs.undoing, inputs.snapshot, inputs.outlooks, inputs.policy, changes=inputs.changes
+            inputs.undoing,
+            inputs.snapshot,
+            inputs.outlooks,
+            inputs.policy,
+            changes=inputs.changes,
+            conditions=inputs.conditions,
         )
     return planner.plan(
-        inputs.snapshot, inputs.outlooks, inputs.policy, changes=inputs.changes, only=inputs.only
+        inputs.snapshot,
+        inputs.outlooks,
+        inputs.policy,
+        changes=inputs.changes,
+        only=inputs.only,
+        conditions=inputs.conditions,
     )
 
 
