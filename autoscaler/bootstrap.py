@@ -25,7 +25,9 @@ from policies.policy import Policy
 if TYPE_CHECKING:
     from autoscaler.store.history import History
     from autoscaler.store.memories import Memories
+    from autoscaler.store.people import SqlPeople
     from autoscaler.store.trail import SqlTrail
+    from autoscaler.store.verdicts import SqlVerdicts
     from forecasts.calendar import Calendar
 
 
@@ -40,6 +42,8 @@ class App:
     metrics: Sequence[Metrics]
     history: History
     trail: SqlTrail
+    people: SqlPeople
+    verdicts: SqlVerdicts
     memories: Memories
     calendar: Calendar | None = None
 
@@ -57,7 +61,9 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
     from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel costs a second of CPU
     from autoscaler.store.history import History  # noqa: PLC0415 - as above
     from autoscaler.store.memories import Memories  # noqa: PLC0415 - as above
+    from autoscaler.store.people import SqlPeople  # noqa: PLC0415 - as above
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
+    from autoscaler.store.verdicts import SqlVerdicts  # noqa: PLC0415 - as above
 
     metrics = tuple(_metrics(source) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
@@ -75,6 +81,8 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         metrics=metrics,
         history=History(engine),
         trail=SqlTrail(engine),
+        people=SqlPeople(engine),
+        verdicts=SqlVerdicts(engine),
         memories=Memories(engine),
         calendar=calendar,
     )
@@ -98,6 +106,11 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
             provider.create_all(pool.seed() for pool in mine)
         connected[name] = provider
     return connected
+
+
+def world_clock(configuration: Configuration) -> Clock:
+    """The clock of a configuration; DataError or MetricsError where its last sample cannot be told."""
+    return _clock(configuration, tuple(_metrics(source) for source in configuration.metrics))
 
 
 def _clock(configuration: Configuration, metrics: Sequence[Metrics]) -> Clock:

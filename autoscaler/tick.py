@@ -13,6 +13,7 @@ from autoscaler.outlooks import live, look_ahead
 from forecasts.types import Forecast
 from policies import planner
 from policies.guards import Ledger
+from policies.inputs import Inputs, decide
 from policies.model import Pool
 from policies.outlook import Outlook
 from policies.plan import Action, ActionKind, Change, Guard, Outcome, Plan
@@ -43,8 +44,11 @@ def turn(
     seen = observe(app)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
     changes = _changes(app, seen.snapshot.taken_at)
-    plan = planner.plan(seen.snapshot, outlooks, app.policy, changes=changes, only=only)
-    app.trail.record_plan(plan)
+    inputs = Inputs(
+        snapshot=seen.snapshot, outlooks=outlooks, policy=app.policy, changes=tuple(changes), only=only
+    )
+    plan = decide(inputs)
+    app.trail.record_plan(plan, inputs)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts)
 
 
@@ -53,8 +57,15 @@ def undo(app: App, actions: Sequence[Action]) -> Turn:
     seen = observe(app)
     outlooks = live(app, seen)
     changes = _changes(app, seen.snapshot.taken_at)
-    plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes)
-    app.trail.record_plan(plan)
+    inputs = Inputs(
+        snapshot=seen.snapshot,
+        outlooks=outlooks,
+        policy=app.policy,
+        changes=tuple(changes),
+        undoing=tuple(actions),
+    )
+    plan = decide(inputs)
+    app.trail.record_plan(plan, inputs)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={})
 
 
