@@ -80,7 +80,7 @@ class SqlTrail:
                 connection.execute(insert(_PROPOSAL), proposals)
             return not same
 
-    def intend(self, plan_id: str, action: Action, at: datetime) -> str:
+    def intend(self, plan_id: str, action: Action, at: datetime, *, generation: int = 0) -> str:  # noqa: ARG002
         """Write that an action is about to be tried, on the disk when this returns; the idempotency key.
 
         The key names this store and the intent's row, so the same action next week has another one.
