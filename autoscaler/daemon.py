@@ -69,7 +69,7 @@ class Daemon:
     reload_asked: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=Progress)
     leads: bool = False
-    led: bool = False
+    generation: int = 0
     failed: bool = False
 
     @property
@@ -161,9 +161,14 @@ class Daemon:
 
     def _wait(self, due: float) -> None:
         """Until `due`, by slices: a changed configuration is read between ticks, a stop is noticed."""
+        kept = self.clock.monotonic()
         while not self.stopping.is_set():
             self._reload()
-            left = due - self.clock.monotonic()
+            now = self.clock.monotonic()
+            if self.leads and now - kept >= KEEP_S:
+                self.watch()
+                kept = now
+            left = due - now
             if left <= 0:
                 return
             self.clock.sleep(min(SLICE_S, left))
@@ -182,9 +187,10 @@ class Daemon:
             if had:
                 self.log.warning("lost the lease", to="another process")
             return None
-        generation, self.led = self.lease.check(), True
-        if not had:
+        generation = self.lease.check()
+        if not had or generation != self.generation:
             self.log.info("leads", generation=generation)
+        self.generation = generation
         return Holding(self.lease, generation, self.stopping)
 
     def _release(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoscaler.commands import flags, showing
-from autoscaler.errors import Fenced, UsageError
+from autoscaler.errors import UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,16 +37,17 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
     One process of a state file leads; others stand by. SIGTERM ends it after the call that is under way;
     SIGHUP, or a changed file, reads the configuration again and keeps the old one if the new one is bad.
     """
-    daemon = _daemon(showing.application(config), form)
-    if not once and daemon.running.app.configuration.now != "clock":
+    app = showing.application(config)
+    daemon = _daemon(app, form)
+    if not once and app.configuration.now != "clock":
         raise UsageError("run needs `now: clock`, which goes on by itself; for an old trace use --once")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(daemon))
     signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload_asked.set())
+    if once:
+        app.lease.take()
     daemon.keeper().start()
     daemon.run(ticks=1 if once else None)
-    if once and not daemon.led:
-        raise Fenced("another loadline leads; nothing was planned")
     return showing.FAILED if once and daemon.failed else showing.OK
 
 

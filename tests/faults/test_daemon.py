@@ -188,7 +188,7 @@ def test_f34_after_downtime_there_is_one_catch_up(world):
 
 @given(last=st.floats(0, 1e5), late=st.floats(0, 1e6), interval=st.floats(1, 1e4), offset=st.floats(0, 1e4))
 def test_f34_the_next_tick_is_never_in_the_past_nor_further_than_an_interval(last, late, interval, offset):
-    """However late: due now or on the grid, at most an interval ahead; what was missed is counted, not run."""
+    """However late: due now or on the grid, at most an interval ahead; what was missed is only counted."""
     now = last + late
     due, skipped = looping.next_due(last, now, interval, offset)
     assert now <= due <= now + interval * (1 + 1e-6)
