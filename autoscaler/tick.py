@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
-from autoscaler import settling
+from autoscaler import settling, verifying
 from autoscaler.freezing import in_force
 from autoscaler.gathering import conditions
 from autoscaler.lease import Holding
@@ -145,7 +145,24 @@ def tick(
         allowed=lambda action: words[action.id].acts,
         rehearsed=lambda action: words[action.id].what is Mode.REHEARSE,
     )
-    return replace(done, outcomes=tuple(outcomes), waiting=waiting)
+    tried = tuple(outcomes)
+    _verify(app, done, tried, holding)
+    return replace(done, outcomes=tried, waiting=waiting)
+
+
+def _verify(app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lease: Lease) -> None:
+    """Look at what was done before this turn; take back what made the service worse."""
+    now = looked.seen.snapshot.taken_at
+
+    def may(action: Action) -> bool:
+        return permitted(action, policy=app.policy, conditions=looked.conditions, now=now).acts
+
+    def revert(action: Action) -> Outcome | None:
+        done = _apply(app, undo(app, [action]), lease=lease, allowed=lambda _action: True)
+        return next((outcome for _, outcome in done), None)
+
+    verifying.verify(app, looked.seen, now, verifying.Hands(may=may, revert=revert))
+    verifying.watch_fights(app, tried, now)
 
 
 def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
