@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from autoscaler import turning
 from autoscaler.apply import World
-from autoscaler.gathering import freezes
+from autoscaler.freezing import Labels, in_force
 from autoscaler.turning import Turn
 from policies import planner
 from policies.guards import Ledger
@@ -63,11 +63,11 @@ class Bench:
             self._app.policy,
             ledger=self._ledger,
             now=self._looked.seen.snapshot.taken_at,
-            conditions=replace(self._looked.conditions, freezes=self._freezes()),
+            conditions=self._looked.conditions,
         )
 
-    def _freezes(self) -> tuple[Freeze, ...]:
-        return freezes(self._app, self._app.clock.now())
+    def _freezes(self, labels: Labels) -> tuple[Freeze, ...]:
+        return in_force(self._app, self._app.clock.now(), labels)
 
     def _replan(self) -> Plan:
         """A second look; the guards judge by it from now on."""
