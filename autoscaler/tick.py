@@ -1,14 +1,14 @@
-"""One turn of the daemon, or one plan by hand: settle, look, decide, apply."""
+"""One turn of the daemon, or one plan by hand: settle, look, decide, apply, verify."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
-from autoscaler import settling
+from autoscaler import settling, verifying
 from autoscaler.bench import Bench
 from autoscaler.gathering import conditions
 from autoscaler.lease import Holding
@@ -22,6 +22,7 @@ from policies.policy import Mode
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
+    from autoscaler.ports import Lease
 
 __all__ = ["Turn", "apply", "tick", "turn", "undo"]
 
@@ -36,7 +37,7 @@ def tick(
     """A turn of the daemon: what its pools' modes allow is applied at once, while `holding` lasts.
 
     Without one, the lease is taken for this turn; Fenced where another process leads. What was in doubt is
-    settled first.
+    settled first; what was done in earlier turns is verified last.
     """
     if holding is None:
         holding = Holding(app.lease, app.lease.take(), threading.Event())
@@ -58,12 +59,30 @@ def tick(
         allowed=lambda action: words[action.id].acts,
         rehearsed=lambda action: words[action.id].what is Mode.REHEARSE,
     )
+    tried = tuple(outcomes)
+    _verify(app, done, tried, holding)
     return replace(
         done,
-        outcomes=tuple(outcomes),
+        outcomes=tried,
         waiting=tuple((a, words[a.id]) for a in done.plan.actions if not words[a.id].acts),
         settled=settled,
     )
+
+
+def _verify(app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lease: Lease) -> None:
+    """Look at what was done before this turn; take back what made the service worse."""
+    now = looked.seen.snapshot.taken_at
+
+    def may(action: Action) -> bool:
+        return permitted(action, policy=app.policy, conditions=looked.conditions, now=now).acts
+
+    def revert(action: Action) -> Outcome | None:
+        back = undo(app, [action])
+        done = applying.apply(back.plan, Bench(app, back, lease, {}).world(), allowed=lambda _action: True)
+        return next((outcome for _, outcome in done), None)
+
+    verifying.verify(app, looked.seen, now, verifying.Hands(may=may, revert=revert))
+    verifying.watch_fights(app, tried, now)
 
 
 def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
