@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from autoscaler.clock import SetClock, SystemClock
 from autoscaler.config import Configuration, MetricsSource
 from autoscaler.errors import DataError, MetricsError
 from autoscaler.former import with_former_ids
+from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
@@ -45,6 +48,7 @@ class App:
     people: SqlPeople
     verdicts: SqlVerdicts
     memories: Memories
+    lease: FileLease
     calendar: Calendar | None = None
 
     def close(self) -> None:
@@ -73,6 +77,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
 
         calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
     engine = connect(configuration.state)
+    trail = SqlTrail(engine)
     return App(
         configuration=configuration,
         policy=configuration.policy,
@@ -80,10 +85,17 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         providers=MappingProxyType(_providers(configuration, chosen)),
         metrics=metrics,
         history=History(engine),
-        trail=SqlTrail(engine),
+        trail=trail,
         people=SqlPeople(engine),
         verdicts=SqlVerdicts(engine),
         memories=Memories(engine),
+        # Who leads is decided by time that really goes by, also where the configuration's `now` stands still.
+        lease=FileLease(
+            f"{configuration.state}.lease",
+            clock or SystemClock(),
+            holder=f"{socket.gethostname()} process {os.getpid()}",
+            floor=trail.generation,
+        ),
         calendar=calendar,
     )
 

@@ -81,6 +81,14 @@ class CalendarSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """From one tick to the next, and how long a tick may work and still act, in seconds."""
+
+    interval_s: int = 60
+    watchdog_s: int = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Everything an operator set. Paths are absolute; `now` is "clock", "last-sample" or an aware time.
 
@@ -96,6 +104,7 @@ class Configuration:
     pools: Mapping[str, DeclaredPool] = field(default_factory=lambda: MappingProxyType({}))
     forecast: ForecastSettings = ForecastSettings()
     calendar: CalendarSettings | None = None
+    run: RunSettings = RunSettings()
     policy: Policy = field(default_factory=Policy)
 
     def series(self) -> tuple[str, ...]:
@@ -184,6 +193,7 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
             levels=_levels(ahead.levels, policy), horizon_s=ahead.horizon, timeout_s=ahead.timeout
         ),
         calendar=_calendar(parsed.calendar),
+        run=RunSettings(interval_s=parsed.run.interval, watchdog_s=parsed.run.watchdog),
         policy=policy,
     )
 

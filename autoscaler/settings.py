@@ -325,6 +325,15 @@ class ForecastSection(Section):
     timeout: SomeTime = Field(default=30, description="Time budget of a model for a batch of series.")
 
 
+class RunSection(Section):
+    """How `loadline run` goes on."""
+
+    interval: SomeTime = Field(default=60, description="From one tick to the next.")
+    watchdog: SomeTime = Field(
+        default=900, description="A tick that works for longer may change nothing any more, and is told."
+    )
+
+
 class File(Section):
     """Configuration of Loadline."""
 
@@ -378,4 +387,5 @@ class File(Section):
     )
     calendar: CalendarSection | None = Field(default=None, description="Holidays.")
     forecast: ForecastSection = Field(default=ForecastSection(), description="What is forecast.")
+    run: RunSection = Field(default=RunSection(), description="How the daemon goes on.")
     plan_ttl: SomeTime = Field(default=3600, description="How long a plan may be applied.")
