@@ -14,8 +14,8 @@ from autoscaler.errors import LoadlineError, UsageError
 from dashboards.views import ReplayChart, ReplayRow
 from forecasts.types import DAY_S, Series
 from policies import trial
+from policies.money import unit_usd
 from policies.plan import Status
-from policies.planner import unit_usd
 
 if TYPE_CHECKING:
     from autoscaler.tick import Turn

@@ -39,6 +39,9 @@ class Lease(Protocol):
     def acquire(self) -> bool:
         """Take or keep the lease; whether this process holds it now."""
 
+    def keep(self) -> bool:
+        """Extend the present holding, never begin another; whether it is held now."""
+
     def check(self) -> int:
         """The generation of the present holding; Fenced if it is not held or its deadline is too near."""
 

@@ -16,8 +16,8 @@ from dashboards import figures, wording
 from dashboards.ink import inert
 from dashboards.views import Chart, ReplayChart, ReplayRow, of_baseline, spend
 from policies.model import Pool
+from policies.money import unit_usd
 from policies.plan import Action, Finding, Held, Plan
-from policies.planner import unit_usd
 from policies.units import format_duration, format_share
 
 CONTENT_SECURITY_POLICY = (

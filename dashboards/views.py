@@ -12,8 +12,8 @@ import numpy as np
 
 from forecasts.types import Forecast
 from policies.model import Pool
+from policies.money import unit_usd
 from policies.plan import Plan, UsdRange
-from policies.planner import unit_usd
 from policies.sizing import LATE_STEPS
 
 if TYPE_CHECKING:

@@ -2,60 +2,64 @@
 
 A guard looks at one wish, from a present size to a wanted one, and lets all, a part or nothing of it pass.
 The order is fixed; the guard that left the least is the one that the plan names. Growth is stopped only by
-a freeze, protection, the maximum, the step limit and the operator's own cool-down: never by age of data and
-never by a budget.
+a freeze, protection, the maximum, the step limit, the operator's own cool-down and a money budget that the
+operator set hard: never by age of data, by an interlock, or by a budget of units.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from itertools import pairwise
 
-from policies.model import Pool
-from policies.plan import Change, Guard
-from policies.policy import Budget, Freeze, Policy, PoolPolicy, Scope
+from policies import freeze_windows, interlocks, modes, money
+from policies.changes import Ledger
+from policies.conditions import NO_CONDITIONS, Conditions
+from policies.plan import Guard, action_id
+from policies.policy import FLEET_WINDOW_S, Budget, Flap, Freeze, Policy, PoolPolicy, Scope, Step
 from policies.units import format_duration
+from policies.wishes import Verdict, Wish, covers
+
+__all__ = ["Ledger", "Verdict", "Wish", "judge"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """One pool's wish within its bounds; what the newest demand needs; and why its metrics may not be
-    trusted ("" where they may).
+def judge(
+    wish: Wish,
+    *,
+    policy: Policy,
+    ledger: Ledger,
+    now: datetime,
+    conditions: Conditions = NO_CONDITIONS,
+) -> Verdict:
+    """The size that all guards let pass, and the one that left the least of a wish they did not grant.
+
+    The share of a fleet is asked last, of what the others left: a person approves what would be done.
     """
-
-    pool: Pool
-    wanted: int
-    need: int = 0
-    refusal: str = ""
-
-
-class Verdict(NamedTuple):
-    """How far a guard lets a change go; `until` is when it may be asked again, None where time is no help."""
-
-    size: int
-    guard: Guard | None = None
-    until: datetime | None = None
-    why: str = ""
-
-
-def judge(wish: Wish, *, policy: Policy, ledger: Ledger, now: datetime) -> Verdict:
-    """The size that all guards let pass, and the one that left the least of a wish they did not grant."""
-    pool, rule = wish.pool, policy.of(wish.pool.id)
+    pool = wish.pool
     size, best = wish.wanted, Verdict(wish.wanted)
-    for verdict in (
-        freshness(wish),
-        live_need(wish),
-        frozen(wish, policy.freezes, now),
-        protected(wish),
-        cool_down(wish, rule, ledger, now),
-        step(wish, rule),
-        budgets(wish, policy.budgets, ledger, now),
-    ):
+    for verdict in _verdicts(wish, policy, ledger, now, conditions):
         if verdict.guard is not None and abs(verdict.size - pool.desired) < abs(size - pool.desired):
             size, best = verdict.size, verdict
-    return best
+    rest = fleet(Wish(pool=pool, wanted=size), policy.fleet_share, ledger, now, conditions)
+    return best if rest.guard is None else rest
+
+
+def _verdicts(
+    wish: Wish, policy: Policy, ledger: Ledger, now: datetime, conditions: Conditions
+) -> Iterator[Verdict]:
+    rule = policy.of(wish.pool.id)
+    yield freshness(wish)
+    yield live_need(wish)
+    yield frozen(wish, policy.freezes, now)
+    yield frozen(wish, conditions.freezes, now)
+    yield protected(wish)
+    yield from interlocks.holds(wish, policy.interlocks, ledger=ledger, now=now, conditions=conditions)
+    yield freeze_windows.hold(wish, policy.freeze_windows, now)
+    yield cool_down(wish, rule, ledger, now)
+    yield flapping(wish, policy.flap, ledger, now)
+    yield step(wish, rule)
+    yield budgets(wish, policy.budgets, ledger, now)
+    yield money.hold(wish, policy.money, ledger, now)
 
 
 def freshness(wish: Wish) -> Verdict:
@@ -77,9 +81,7 @@ def frozen(wish: Wish, freezes: Sequence[Freeze], now: datetime) -> Verdict:
     """No change within a freeze of everything, of the provider, or of the pool."""
     pool = wish.pool
     for freeze in freezes:
-        if (freeze.scope, freeze.name) == _key(freeze.scope, pool) and (
-            freeze.until is None or now < freeze.until
-        ):
+        if covers(freeze.scope, freeze.name, pool) and (freeze.until is None or now < freeze.until):
             return Verdict(pool.desired, Guard.FROZEN, freeze.until, freeze.why or "frozen by the operator")
     return Verdict(wish.wanted)
 
@@ -140,87 +142,40 @@ def budgets(wish: Wish, limits: Sequence[Budget], ledger: Ledger, now: datetime)
     return best
 
 
-class _Moment:
-    """What changed at one instant: `net` units and `gone` units that shrank."""
+def flapping(wish: Wish, limit: Flap | None, ledger: Ledger, now: datetime) -> Verdict:
+    """No shrink of a pool that has turned its direction too often; growth goes on.
 
-    __slots__ = ("at", "gone", "net")
-
-    def __init__(self, at: datetime) -> None:
-        self.at, self.net, self.gone = at, 0, 0
-
-
-class Ledger:
-    """What has shrunk lately, and what this plan is about to shrink.
-
-    Built once for a plan from the pools and the changes that were really made; `spend` adds what the plan
-    grants, so that the pools of one provider share its budget.
+    A turn is two changes, one after the other and both within the window, of which one grew and one shrank.
     """
-
-    def __init__(self, pools: Sequence[Pool], changes: Sequence[Change], now: datetime) -> None:
-        """Changes dated after `now` (a clock stepped back) count in budgets as made now, and in no cool-down.
-
-        A change of a pool that is not among `pools` counts against every provider and against all.
-        """
-        self._pools = {pool.id: pool for pool in pools}
-        self._sizes: dict[tuple[Scope, str], int] = {}
-        self._moments: dict[tuple[Scope, str], list[_Moment]] = {}
-        for pool in pools:
-            for key in _keys(pool):
-                self._sizes[key] = self._sizes.get(key, 0) + pool.desired
-        self._last: dict[str, datetime] = {}
-        for change in sorted(changes, key=lambda change: change.at):
-            self._note(change, min(change.at, now))
-            if change.at <= now:
-                self._last[change.target] = change.at
-
-    def _note(self, change: Change, at: datetime) -> None:
-        pool = self._pools.get(change.target)
-        keys = [key for key in self._sizes if key[0] is not Scope.POOL] if pool is None else _keys(pool)
-        for key in keys:
-            moments = self._moments.setdefault(key, [])
-            if not moments or moments[-1].at != at:
-                moments.append(_Moment(at))
-            moments[-1].net += 0 if pool is None else change.after - change.before
-            moments[-1].gone += max(0, change.before - change.after)
-
-    def last_change(self, pool_id: str) -> datetime | None:
-        """When the pool last changed, None where no change is known."""
-        return self._last.get(pool_id)
-
-    def spend(self, change: Change) -> None:
-        """Count a change that the plan grants."""
-        self._note(change, change.at)
-        self._last[change.target] = change.at
-        for key in _keys(self._pools[change.target]):
-            self._sizes[key] += change.after - change.before
-
-    def left(self, budget: Budget, pool: Pool, now: datetime) -> tuple[int, datetime | None]:
-        """Units that may still go now, and when more may.
-
-        For every window that ends now, what went in it plus what may go must be within the limit of the
-        size at its beginning: so each earlier change within the window begins a window of its own.
-        """
-        key = _key(budget.scope, pool)
-        size, gone = self._sizes[key], 0
-        window = timedelta(seconds=budget.window_s)
-        left = budget.step.limit(size)
-        until = now + window if left else None  # what goes now is out of the window then
-        for moment in reversed(self._moments.get(key, ())):
-            if moment.at <= now - window:
-                break
-            size -= moment.net
-            gone += moment.gone
-            room = budget.step.limit(size) - gone
-            if room < left:
-                left, until = room, moment.at + window
-        return max(0, left), until
+    if limit is None or not wish.shrinks:
+        return Verdict(wish.wanted)
+    window = timedelta(seconds=limit.window_s)
+    known = [one for one in ledger.directions(wish.pool.id) if one[0] > now - window]
+    turned = [first[0] for first, second in pairwise(known) if first[1] != second[1]]
+    if len(turned) < limit.reversals:
+        return Verdict(wish.wanted)
+    times = f"{len(turned)} time{'' if len(turned) == 1 else 's'}"
+    why = f"it turned {times} in {format_duration(limit.window_s)}, and {limit.reversals} are allowed"
+    return wish.held(Guard.FLAPPING, why, turned[-limit.reversals] + window)
 
 
-def _key(scope: Scope, pool: Pool) -> tuple[Scope, str]:
-    if scope is Scope.POOL:
-        return (scope, pool.id)
-    return (scope, pool.provider if scope is Scope.PROVIDER else "")
+def fleet(wish: Wish, share: float, ledger: Ledger, now: datetime, conditions: Conditions) -> Verdict:
+    """No more than a share of a provider's units goes in an hour but by approved actions, by their very ids.
 
-
-def _keys(pool: Pool) -> tuple[tuple[Scope, str], ...]:
-    return ((Scope.POOL, pool.id), (Scope.PROVIDER, pool.provider), (Scope.ALL, ""))
+    One unit may always go; a share of 1 asks nobody.
+    """
+    pool = wish.pool
+    if not wish.shrinks or share >= 1:
+        return Verdict(wish.wanted)
+    limit = Budget(scope=Scope.PROVIDER, step=Step(units=1, share=share), window_s=FLEET_WINDOW_S)
+    left, until = ledger.left(limit, pool, now)
+    least = pool.desired - left
+    if wish.wanted >= least:
+        return Verdict(wish.wanted)
+    granted = modes.granted(conditions.approvals, now)
+    sizes = range(wish.wanted, least) if granted else ()
+    size = next((one for one in sizes if action_id(pool.id, pool.desired, one) in granted), least)
+    if size == wish.wanted:
+        return Verdict(wish.wanted)
+    why = f"over {share * 100:.3g} % of {pool.provider}'s units would go in {format_duration(FLEET_WINDOW_S)}"
+    return Verdict(size, Guard.FLEET_SHARE, until, f"{why}; approve this action")

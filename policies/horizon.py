@@ -29,7 +29,7 @@ import numpy as np
 from forecasts.types import HOUR_S
 from policies.assumptions import Terms
 from policies.model import Gap
-from policies.planner import unit_usd
+from policies.money import unit_usd
 from policies.sizing import with_zone_spare
 
 if TYPE_CHECKING:

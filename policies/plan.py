@@ -114,6 +114,11 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def action_id(target: str, before: int, after: int, *, kind: ActionKind | None = None) -> str:
+    """The id of the action that changes a target so; the kind, if left out, is that of the change."""
+    return _short_hash(f"{kind or kind_of(before, after)}|{before}|{after}|{target}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """One change of one target from `before` to `after` units.
@@ -141,7 +146,7 @@ class Action:
 
     def __post_init__(self) -> None:
         """Name the action by its content."""
-        object.__setattr__(self, "id", _short_hash(f"{self.kind}|{self.before}|{self.after}|{self.target}"))
+        object.__setattr__(self, "id", action_id(self.target, self.before, self.after, kind=self.kind))
 
     def inverse(self) -> Action:
         """The action that brings `before` back; on whatever version the target then has."""

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 
 from policies import scalers
+from policies.conditions import NO_CONDITIONS, Conditions
+from policies.gate import guard
 from policies.guards import Ledger, Wish, judge
-from policies.model import CapacityType, Gap, Pool, Snapshot, digest
+from policies.model import Gap, Pool, Snapshot, digest
+from policies.money import unit_usd
 from policies.outlook import Outlook, forecasts_digest, peaks_of, unseen, unsized
-from policies.plan import Action, ActionKind, Change, Fact, Guard, Held, Plan, Reason, UsdRange, kind_of
+from policies.plan import Action, ActionKind, Change, Fact, Guard, Plan, Reason, UsdRange
 from policies.policy import Policy, PoolPolicy
-from policies.sizing import confidence, with_zone_spare, without_zone_spare
+from policies.sizing import with_zone_spare, without_zone_spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,10 +50,11 @@ def plan(
     *,
     changes: Sequence[Change] = (),
     only: ActionKind | None = None,
+    conditions: Conditions = NO_CONDITIONS,
 ) -> Plan:
     """The plan for `snapshot.taken_at`. `changes` are those really made; `only` keeps one kind of action."""
     proposals = merge(propose(snapshot, outlooks, policy))
-    actions, held = guard(proposals, policy, changes=changes, now=snapshot.taken_at)
+    actions, held = guard(proposals, policy, changes=changes, now=snapshot.taken_at, conditions=conditions)
     if only is not None:
         actions = [action for action in actions if action.kind is only]
         held = [entry for entry in held if entry.action.kind is only]
@@ -210,97 +214,33 @@ def merge(proposals: Iterable[Proposal]) -> list[Proposal]:
     return [best[name] for name in sorted(best)]
 
 
-def guard(
-    proposals: Sequence[Proposal], policy: Policy, *, changes: Sequence[Change], now: datetime
-) -> tuple[list[Action], list[Held]]:
-    """Actions that pass, growth first, and what is held; shared budgets go to the largest saving first."""
-    ledger = Ledger([proposal.pool for proposal in proposals], changes, now)
-    expires_at = now + timedelta(seconds=policy.plan_ttl_s)
-    actions: list[Action] = []
-    held: list[Held] = []
-    for proposal in sorted(proposals, key=_precedence):
-        pool = proposal.pool
-        wanted = max(proposal.wanted, pool.minimum)
-        goal = min(wanted, pool.maximum)
-        size = pool.desired
-        if goal != pool.desired:
-            wish = Wish(pool=pool, wanted=goal, need=proposal.need, refusal=proposal.outlook.doubt)
-            verdict = judge(wish, policy=policy, ledger=ledger, now=now)
-            size = verdict.size
-            if verdict.guard is not None:
-                rest = _action(proposal, size, goal, (now, expires_at))
-                held.append(Held(action=rest, guard=verdict.guard, until=verdict.until, why=verdict.why))
-        if size != pool.desired:
-            actions.append(_action(proposal, pool.desired, size, (now, expires_at)))
-        if size < pool.desired:  # growth takes nothing from a budget, and gives nothing to it
-            ledger.spend(Change(target=pool.id, at=now, before=pool.desired, after=size))
-        if wanted > goal:
-            rest = _action(proposal, goal, wanted, (now, expires_at))
-            held.append(Held(action=rest, guard=Guard.MAXIMUM, why=f"the maximum is {pool.maximum}"))
-    return actions, held
-
-
 def permits(
-    action: Action, pool: Pool, outlook: Outlook | None, policy: Policy, *, ledger: Ledger, now: datetime
+    action: Action,
+    pool: Pool,
+    outlook: Outlook | None,
+    policy: Policy,
+    *,
+    ledger: Ledger,
+    now: datetime,
+    conditions: Conditions = NO_CONDITIONS,
 ) -> str:
     """Why a planned action may not be done now, "" where every guard still lets all of it pass.
 
-    `pool` is as it was just read. What passes is spent in `ledger`. Taking something back has no cool-down.
+    `pool` is as it was just read. What passes is spent in `ledger`. Taking something back waits for
+    no cool-down, recent growth, flap or warm-up.
     """
     if action.after > max(pool.maximum, pool.desired) or action.after < min(pool.minimum, pool.desired):
         return f"{Guard.MAXIMUM}: {action.after} units lie outside {pool.minimum} to {pool.maximum}"
     outlook = outlook or unseen(pool.id, now)
     if action.reason is Reason.UNDO:
-        policy = replace(policy, pools={pool.id: _without_cool_down(policy.of(pool.id))})
+        policy = _eager(policy)
     need = 0 if math.isnan(outlook.live) else math.ceil(outlook.live)
     wish = Wish(pool=pool, wanted=action.after, need=need, refusal=outlook.doubt)
-    verdict = judge(wish, policy=policy, ledger=ledger, now=now)
+    verdict = judge(wish, policy=policy, ledger=ledger, now=now, conditions=conditions)
     if verdict.guard is not None:
         return f"{verdict.guard}: {verdict.why}"
     ledger.spend(Change(target=pool.id, at=now, before=pool.desired, after=action.after))
     return ""
-
-
-def _precedence(proposal: Proposal) -> tuple[bool, float, str]:
-    pool = proposal.pool
-    goal = min(max(proposal.wanted, pool.minimum), pool.maximum)
-    shrinks = goal < pool.desired
-    saving = (pool.desired - goal) * (proposal.price.mid if proposal.price else 0.0)
-    return (shrinks, -saving if shrinks else 0.0, pool.id)
-
-
-def unit_usd(pool: Pool) -> UsdRange | None:
-    """USD an hour of one unit; mid is the cheapest on-demand offering, else the cheapest. None if unknown."""
-    prices = [offering.hourly_usd for offering in pool.offerings]
-    if not prices:
-        return None
-    listed = [o.hourly_usd for o in pool.offerings if o.capacity_type is CapacityType.ON_DEMAND]
-    return UsdRange(min(prices), min(listed or prices), max(prices))
-
-
-def _action(proposal: Proposal, before: int, after: int, times: tuple[datetime, datetime]) -> Action:
-    pool, outlook, price = proposal.pool, proposal.outlook, proposal.price
-    delta = after - before
-    money = None
-    if price is not None:
-        money = UsdRange(delta * price.low, delta * price.mid, delta * price.high)
-        money = money if delta > 0 else UsdRange(money.high, money.mid, money.low)
-    sure = confidence(after, proposal.peaks, outlook.levels) if proposal.peaks else None
-    return Action(
-        kind=kind_of(before, after),
-        target=pool.id,
-        before=before,
-        after=after,
-        version=pool.version,
-        reason=proposal.reason,
-        because=proposal.because,
-        hourly_delta_usd=money,
-        billable=pool.billable,
-        confidence=sure,
-        disruption=max(0, -delta),
-        not_before=times[0],
-        expires_at=times[1],
-    )
 
 
 def undo(
@@ -310,14 +250,16 @@ def undo(
     policy: Policy,
     *,
     changes: Sequence[Change] = (),
+    conditions: Conditions = NO_CONDITIONS,
 ) -> Plan:
-    """The plan that takes `actions` back, last first, through the same guards but for the cool-down.
+    """The plan that takes `actions` back, last first, through the same guards.
+
+    It waits for no cool-down, recent growth, flap or warm-up.
 
     A target whose size is no longer what the action left is not touched, and named in a gap.
     """
     now = snapshot.taken_at
     pools = {pool.id: pool for pool in snapshot.pools}
-    eager = {pool_id: _without_cool_down(policy.of(pool_id)) for pool_id in pools}
     proposals: dict[str, Proposal] = {}
     gaps = list(snapshot.gaps)
     for action in reversed(actions):
@@ -337,7 +279,9 @@ def undo(
             reason=Reason.UNDO,
             because=(Fact(name="undoes", value=action.id),),
         )
-    acts, held = guard(list(proposals.values()), replace(policy, pools=eager), changes=changes, now=now)
+    acts, held = guard(
+        list(proposals.values()), _eager(policy), changes=changes, now=now, conditions=conditions
+    )
     return Plan(
         made_at=now,
         expires_at=now + timedelta(seconds=policy.plan_ttl_s),
@@ -348,6 +292,17 @@ def undo(
         held=tuple(held),
         gaps=tuple(gaps),
         complete=not gaps,
+    )
+
+
+def _eager(policy: Policy) -> Policy:
+    """The policy under which something is taken back."""
+    return replace(
+        policy,
+        default=_without_cool_down(policy.default),
+        pools={pool_id: _without_cool_down(rule) for pool_id, rule in policy.pools.items()},
+        flap=None,
+        interlocks=replace(policy.interlocks, warm_up_s=0, recent_growth_s=0),
     )
 
 

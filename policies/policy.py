@@ -189,6 +189,8 @@ class FreezeWindow:
     why: str = ""
 
 
+FLEET_WINDOW_S = 3600  # the share of a fleet that may go without an approval is counted over an hour
+
 DEFAULT_BUDGETS = (
     Budget(scope=Scope.POOL, step=Step(units=1, share=0.10), window_s=600),
     Budget(scope=Scope.PROVIDER, step=Step(units=1, share=0.05), window_s=3600),
@@ -219,3 +221,13 @@ class Policy:
     def of(self, pool_id: str) -> PoolPolicy:
         """The policy of one pool."""
         return self.pools.get(pool_id, self.default)
+
+    @property
+    def memory_s(self) -> int:
+        """Seconds for which changes must be remembered: the longest window that any guard looks back."""
+        rules = (self.default, *self.pools.values())
+        windows = [max(rule.cool_down_in_s, rule.cool_down_out_s) for rule in rules]
+        windows += [budget.window_s for budget in self.budgets]
+        windows += [budget.window_s for budget in self.money]
+        windows += [FLEET_WINDOW_S, self.interlocks.recent_growth_s, self.flap.window_s if self.flap else 0]
+        return max(windows)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.changes import Ledger
 from policies.guards import (
-    Ledger,
-    Wish,
     budgets,
     cool_down,
     freshness,
@@ -25,6 +24,7 @@ from policies.guards import (
 from policies.model import Demand, Pool, PoolKind
 from policies.plan import Change, Guard
 from policies.policy import Budget, Freeze, Policy, PoolPolicy, Scope, Step
+from policies.wishes import Wish
 from tests.laws import strategies as draw
 
 NOW = draw.NOW
@@ -319,7 +319,7 @@ def test_the_guard_that_leaves_the_least_is_named_and_the_first_of_equals():
     """Order: data before demand, freeze, protection, cool-down, step and budget."""
     pool = a_pool(protected=True, last_scaled_at=NOW)
     rule = replace(FREE, cool_down_in_s=60, step_in=Step(units=1, share=0.0))
-    policy = Policy(default=rule, budgets=(TEN,), freezes=(Freeze(scope=Scope.ALL),))
+    policy = Policy(default=rule, budgets=(TEN,), freezes=(Freeze(scope=Scope.ALL),), fleet_share=1.0)
     wish = Wish(pool=pool, wanted=50, need=100, refusal="stale")
     order = []
     for relax in (
@@ -353,12 +353,13 @@ def test_guards_only_make_a_change_smaller(seed, wanted, need, refusal):
     policy = draw.policy(chance)
     known = Ledger((pool,), [draw.change(chance, ("api",)) for _ in range(3)], NOW)
     wish = Wish(pool=pool, wanted=wanted, need=need, refusal=refusal)
-    verdict = judge(wish, policy=policy, ledger=known, now=NOW)
+    conditions = draw.conditions(chance, (pool,))
+    verdict = judge(wish, policy=policy, ledger=known, now=NOW, conditions=conditions)
     low, high = sorted((pool.desired, wanted))
     assert low <= verdict.size <= high
     assert (verdict.guard is None) == (verdict.size == wanted)
     if wanted > pool.desired:
-        assert verdict.guard in {None, Guard.FROZEN, Guard.PROTECTED, Guard.STEP, Guard.COOL_DOWN}
+        assert verdict.guard in {None, Guard.FROZEN, Guard.STEP, Guard.COOL_DOWN, Guard.MONEY_BUDGET}
     if refusal and wanted < pool.desired:
         assert verdict.size == pool.desired
 
@@ -369,8 +370,11 @@ def test_a_larger_wish_never_ends_smaller(seed, one, other):
     chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pool, policy = draw.pool(chance, "api"), draw.policy(chance)
     known = Ledger((pool,), [draw.change(chance, ("api",)) for _ in range(3)], NOW)
+    conditions = draw.conditions(chance, (pool,))
     sizes = [
-        judge(Wish(pool=pool, wanted=wanted), policy=policy, ledger=known, now=NOW).size
+        judge(
+            Wish(pool=pool, wanted=wanted), policy=policy, ledger=known, now=NOW, conditions=conditions
+        ).size
         for wanted in sorted((one, other))
     ]
     assert sizes == sorted(sizes)

@@ -14,10 +14,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from policies import planner
+from policies.conditions import NO_CONDITIONS
 from policies.model import Snapshot, plain
 from policies.plan import ActionKind, Change, Guard, PlanError
 from policies.plan_json import plan_from_json, plan_to_json
-from policies.policy import Policy, PoolPolicy, Scope, Step
+from policies.policy import Interlocks, Policy, PoolPolicy, Scope, Step
 from tests.laws import strategies as draw
 
 WIDE = Step(units=1000, share=1.0)
@@ -25,8 +26,8 @@ WIDE = Step(units=1000, share=1.0)
 
 def plan(world, **other):
     parts = {"snapshot": world.snapshot, "outlooks": world.outlooks, "policy": world.policy} | other
-    changes = parts.pop("changes", world.changes)
-    return planner.plan(parts["snapshot"], parts["outlooks"], parts["policy"], changes=changes)
+    more = {key: parts.pop(key, getattr(world, key)) for key in ("changes", "conditions")}
+    return planner.plan(parts["snapshot"], parts["outlooks"], parts["policy"], **more)
 
 
 def sizes(world, made):
@@ -109,14 +110,29 @@ def _moved(world, later: timedelta):
             world.policy,
             plan_ttl_s=60,
             freezes=tuple(replace(freeze, until=shift(freeze.until)) for freeze in world.policy.freezes),
+            money=tuple(replace(limit, usd=3 * limit.usd) for limit in world.policy.money),
         ),
         changes=tuple(replace(change, at=shift(change.at)) for change in world.changes),
+        conditions=_moved_conditions(world.conditions, shift),
+    )
+
+
+def _moved_conditions(known, shift):
+    return replace(
+        known,
+        readings={name: replace(one, at=shift(one.at)) for name, one in known.readings.items()},
+        in_flight={name: shift(at) for name, at in known.in_flight.items()},
+        freezes=tuple(replace(freeze, until=shift(freeze.until)) for freeze in known.freezes),
+        approvals=tuple(
+            replace(one, at=shift(one.at), expires_at=shift(one.expires_at)) for one in known.approvals
+        ),
     )
 
 
 @given(draw.worlds(), st.integers(-(10**7), 10**7))
 def test_ids_are_free_of_time_money_and_version(world, seconds):
     """The same wish tomorrow, at another price and on another version, has the same ids."""
+    world = replace(world, policy=replace(world.policy, freeze_windows=()))  # they know the day of the week
     made, later = plan(world), plan(_moved(world, timedelta(seconds=seconds)))
     assert made.id == later.id
     assert [action.id for action in made.actions] == [action.id for action in later.actions]
@@ -257,7 +273,13 @@ def test_undo_restores(world):
             world.snapshot,
             pools=tuple(replace(p, protected=False, maximum_step_in=None) for p in world.snapshot.pools),
         ),
-        policy=Policy(default=PoolPolicy(cool_down_in_s=3600, step_out=WIDE, step_in=WIDE), budgets=()),
+        policy=Policy(
+            default=PoolPolicy(cool_down_in_s=3600, step_out=WIDE, step_in=WIDE),
+            budgets=(),
+            interlocks=Interlocks(unready_share=1.0),
+            fleet_share=1.0,
+        ),
+        conditions=NO_CONDITIONS,
     )
     made = plan(free)
     after = applied(free, made)
@@ -313,9 +335,11 @@ def test_unknown_never_shrinks(world):
 
 
 @given(draw.worlds())
-def test_growth_is_never_held_by_budget_data_or_money(world):
-    """What holds growth: the maximum, a freeze, protection, the step and the operator's own cool-down."""
-    may = {Guard.MAXIMUM, Guard.FROZEN, Guard.PROTECTED, Guard.STEP, Guard.COOL_DOWN}
+def test_growth_is_never_held_by_budgets_of_units_data_or_interlocks(world):
+    """What holds growth: the maximum, a freeze, the step, the operator's own cool-down, and hard money."""
+    may = {Guard.MAXIMUM, Guard.FROZEN, Guard.STEP, Guard.COOL_DOWN}
+    if any(limit.hard for limit in world.policy.money):
+        may.add(Guard.MONEY_BUDGET)
     for entry in plan(world).held:
         if entry.action.kind is ActionKind.SCALE_OUT:
             assert entry.guard in may
@@ -350,7 +374,14 @@ def test_growth_comes_first(world):
 def test_only_one_kind_is_a_part_of_the_whole(world, kind):
     """`only` keeps the actions and the held of one kind, unchanged."""
     whole = plan(world)
-    part = planner.plan(world.snapshot, world.outlooks, world.policy, changes=world.changes, only=kind)
+    part = planner.plan(
+        world.snapshot,
+        world.outlooks,
+        world.policy,
+        changes=world.changes,
+        only=kind,
+        conditions=world.conditions,
+    )
     assert part.actions == tuple(action for action in whole.actions if action.kind is kind)
     assert part.held == tuple(entry for entry in whole.held if entry.action.kind is kind)
 
@@ -359,7 +390,12 @@ def test_only_one_kind_is_a_part_of_the_whole(world, kind):
 def test_a_pool_without_metrics_changes_no_other(world, name):
     """One blind pool costs its own plan at most: where no budget is shared, the others' actions stay."""
     assume(name in world.outlooks)
-    alone = replace(world.policy, budgets=tuple(b for b in world.policy.budgets if b.scope is Scope.POOL))
+    alone = replace(
+        world.policy,
+        budgets=tuple(b for b in world.policy.budgets if b.scope is Scope.POOL),
+        money=tuple(limit for limit in world.policy.money if limit.scope is Scope.POOL),
+        fleet_share=1.0,
+    )
     blind = {key: value for key, value in world.outlooks.items() if key != name}
     with_it, without = plan(world, policy=alone), plan(world, policy=alone, outlooks=blind)
     assert [a for a in without.actions if a.target != name] == [
@@ -383,7 +419,13 @@ def test_p2_no_window_loses_more_than_a_budget_allows(rounds, budgets, begin):
     """P2: over any window of any history of ticks, what went is within the limit of the size at its begin."""
     names = dict(zip(draw.NAMES, begin, strict=False))
     owner = dict(zip(names, ("aws", "aws", "gcp"), strict=True))
-    policy = Policy(default=PoolPolicy(cool_down_in_s=0, step_out=WIDE, step_in=WIDE), budgets=tuple(budgets))
+    policy = Policy(
+        default=PoolPolicy(cool_down_in_s=0, step_out=WIDE, step_in=WIDE),
+        budgets=tuple(budgets),
+        interlocks=Interlocks(recent_growth_s=0),
+        flap=None,
+        fleet_share=1.0,
+    )
     size, now, done = dict(names), draw.NOW, []
     for wait, demand in rounds:
         now += timedelta(seconds=wait)

@@ -64,7 +64,7 @@ def test_of_several_proposals_the_largest_counts():
         assert [(p.pool.id, p.wanted) for p in planner.merge(order)] == [("a", 5), ("b", 9)]
 
 
-FREE = Policy(default=PoolPolicy(cool_down_in_s=0, step_in=WIDE, step_out=WIDE), budgets=())
+FREE = Policy(default=PoolPolicy(cool_down_in_s=0, step_in=WIDE, step_out=WIDE), budgets=(), fleet_share=1.0)
 
 
 def _undo(pool, actions, *, demand=0.0):

@@ -1,0 +1,207 @@
+"""The plain loop: lead or stand by; settle, plan, apply, verify; and nothing that fails ends it.
+
+Time is monotonic. A tick that overran, or a machine that slept, is followed by one tick and not by those that
+were missed. A keeper extends the lease while a tick works, and lets it lapse when the tick no longer comes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from autoscaler.errors import Fenced, LoadlineError
+from autoscaler.lease import Holding
+from autoscaler.log import Log
+from autoscaler.ports import Clock, Lease
+from policies.plan import Status
+
+if TYPE_CHECKING:
+    from autoscaler.bootstrap import App
+    from autoscaler.reloading import Running
+    from autoscaler.tick import Turn
+
+SLICE_S = 0.5  # how soon a signal, a changed file or a freed lease is noticed
+STAND_BY_S = 5.0  # how often one who does not lead looks at the lease
+KEEP_S = 5.0  # how often the keeper extends it
+Tick = Callable[["App", Holding, float], "Turn"]
+
+
+def phase(name: str, interval_s: float) -> float:
+    """When in its interval a daemon ticks, in seconds: fixed by its name, so that a fleet does not act at once."""
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
+    return share * interval_s
+
+
+def next_due(last: float, now: float, interval_s: float, offset: float) -> tuple[float, int]:
+    """When the tick after the one due at `last` is due, on the grid, and how many are skipped for it.
+
+    One that is already late is due now, once, however many were missed.
+    """
+    following = offset + (math.floor((last - offset) / interval_s + 1e-9) + 1) * interval_s
+    if now < following:
+        return following, 0
+    return now, math.floor((now - following) / interval_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Since when a tick works, on the monotonic clock; None between ticks. Shared by loop and keeper."""
+
+    since: float | None = None
+    told: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """The loop and what it works with. `stopping` ends it; `reload_asked` makes it read its configuration."""
+
+    running: Running
+    tick: Tick
+    lease: Lease
+    clock: Clock
+    log: Log
+    interval_s: float
+    watchdog_s: float
+    stopping: threading.Event = field(default_factory=threading.Event)
+    reload_asked: threading.Event = field(default_factory=threading.Event)
+    progress: Progress = field(default_factory=Progress)
+    leads: bool = False
+
+    def run(self, *, ticks: int | None = None) -> None:
+        """Tick until `stopping` is set (or `ticks` were due); the lease is released whatever happens."""
+        started = self.clock.monotonic()
+        offset = started + phase(self.running.app.configuration.state, self.interval_s)
+        due, done = started, 0
+        try:
+            while not self.stopping.is_set() and (ticks is None or done < ticks):
+                self._wait(due)
+                if self.stopping.is_set():
+                    break
+                self.one(running_s=self.clock.monotonic() - started)
+                done += 1
+                due, skipped = next_due(due, self.clock.monotonic(), self.interval_s, offset)
+                if skipped:
+                    self.log.warning("ticks skipped", skipped=skipped, interval_s=self.interval_s)
+                if not self.leads:
+                    due = min(due, self.clock.monotonic() + STAND_BY_S)
+        finally:
+            self._release()
+
+    def one(self, *, running_s: float) -> Turn | None:
+        """One tick, if this process leads; what fails in it is logged. `running_s`: since the loop began."""
+        self.progress.since, self.progress.told = self.clock.monotonic(), False
+        try:
+            holding = self._lead()
+            if holding is None:
+                return None
+            turn = self.tick(self.running.app, holding, running_s)
+        except Fenced as error:
+            self.log.warning("stopped acting", why=str(error))
+        except LoadlineError as error:
+            self.log.error("tick failed", kind=type(error).__name__, why=str(error))
+        except Exception as error:  # noqa: BLE001 - the edge of the tick: whatever it is, the loop goes on
+            self.log.error("tick failed", kind=type(error).__name__, why=str(error))
+        else:
+            self._tell(turn)
+            return turn
+        finally:
+            self.progress.since = None
+        return None
+
+    def watch(self) -> bool:
+        """Extend the lease for a tick that comes on; give it up, once, for one that is over the watchdog.
+
+        False where it was given up: what that tick still wants to do is refused.
+        """
+        since = self.progress.since
+        if since is not None and self.clock.monotonic() - since >= self.watchdog_s:
+            if not self.progress.told:
+                self.progress.told = True
+                self.log.error("watchdog", why=f"a tick works for over {self.watchdog_s:g} s; it may not act")
+                self._release()
+            return False
+        try:
+            self.lease.keep()
+        except LoadlineError as error:
+            self.log.error("lease not kept", why=str(error))
+        return True
+
+    def keeper(self) -> threading.Thread:
+        """A thread that watches until the daemon stops; not begun yet."""
+
+        def work() -> None:
+            while not self.stopping.wait(KEEP_S):
+                self.watch()
+
+        return threading.Thread(target=work, name="keeper", daemon=True)
+
+    def _wait(self, due: float) -> None:
+        """Until `due`, by slices: a changed configuration is read between ticks, a stop is noticed."""
+        while not self.stopping.is_set():
+            self._reload()
+            left = due - self.clock.monotonic()
+            if left <= 0:
+                return
+            self.clock.sleep(min(SLICE_S, left))
+
+    def _reload(self) -> None:
+        if not self.reload_asked.is_set() and not self.running.changed():
+            return
+        self.reload_asked.clear()
+        if self.running.reload():
+            self.log.info("configuration swapped", file=self.running.app.configuration.file)
+
+    def _lead(self) -> Holding | None:
+        had = self.leads
+        self.leads = self.lease.acquire()
+        if not self.leads:
+            if had:
+                self.log.warning("lost the lease", to="another process")
+            return None
+        generation = self.lease.check()
+        if not had:
+            self.log.info("leads", generation=generation)
+        return Holding(self.lease, generation, self.stopping)
+
+    def _release(self) -> None:
+        self.leads = False
+        try:
+            self.lease.release()
+        except LoadlineError as error:
+            self.log.error("lease not released", why=str(error))
+
+    def _tell(self, turn: Turn) -> None:
+        plan = turn.plan
+        for gap in plan.gaps:
+            self.log.warning("gap", source=gap.source, code=gap.code, why=gap.why)
+        for held in plan.held:
+            self.log.info("held", pool=held.action.target, guard=held.guard, why=held.why)
+        for action, permission in turn.waiting:
+            self.log.info(
+                "waiting",
+                action=action.id,
+                pool=action.target,
+                before=action.before,
+                after=action.after,
+                why=permission.why,
+            )
+        for action, outcome in turn.outcomes:
+            tell = self.log.info if outcome.status in _WELL else self.log.warning
+            tell(
+                str(outcome.status),
+                action=action.id,
+                pool=action.target,
+                before=action.before,
+                after=outcome.observed_after if outcome.observed_after is not None else action.after,
+                why=outcome.error,
+            )
+        self.log.info(
+            "tick", plan=plan.id, actions=len(plan.actions), held=len(plan.held), gaps=len(plan.gaps)
+        )
+
+
+_WELL = {Status.APPLIED, Status.REHEARSED}
