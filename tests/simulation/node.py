@@ -111,7 +111,7 @@ class Node:
             trail=WiredTrail(world.trail, self.wire),
             providers=self.owners,
         )
-        self.view = View(at=0.0, node=name, live={}, sizes={})
+        self.view = View(at=0.0, known=0, node=name, live={}, sizes={})
 
     def live(self) -> None:
         """The loop, until the process is killed."""
@@ -156,7 +156,7 @@ class Node:
         """What a turn sees, without a thread or a frame: lists, and the newest demand of each pool."""
         world = self.world
         sizes = world.true_sizes()
-        at = world.clockwork.now
+        at, known = world.clockwork.now, len(world.oracle.ours)
         pools: list[Pool] = []
         gaps: list[Gap] = []
         owners: dict[str, Any] = {}
@@ -175,7 +175,7 @@ class Node:
         now = self.clock.now()
         outlooks = {pool.id: _outlook(pool, demands[pool.id], now) for pool in pools if pool.id in demands}
         live = {name: None if found.doubt else found.live for name, found in outlooks.items()}
-        self.view = View(at=at, node=self.name, live=live, sizes=sizes)
+        self.view = View(at=at, known=known, node=self.name, live=live, sizes=sizes)
         snapshot = Snapshot(
             taken_at=now, pools=tuple(sorted(pools, key=lambda pool: pool.id)), gaps=tuple(gaps)
         )

@@ -28,10 +28,12 @@ class Violation(NamedTuple):
 class View:
     """What a node saw at a look, and the truth at that moment.
 
-    `live` is the newest demand in units by pool, None where it was not known; `sizes` the true ones.
+    `live` is the newest demand in units by pool, None where it was not known; `sizes` the true ones, after
+    `known` changes of ours.
     """
 
     at: float
+    known: int
     node: str
     live: Mapping[str, float | None]
     sizes: Mapping[str, int]
@@ -80,7 +82,7 @@ class Oracle:
     def _within(self, budget: Budget, truth: Truth, view: View, told: str) -> None:
         """Every window of the budget that ends now, whatever change of ours it begins with."""
         members = self._members(budget.scope, truth.pool)
-        since = self._net(members, view.at)
+        since = self._net(members, view.known)
         size = sum(view.sizes[name] for name in members) + since
         gone = 0
         for change in reversed(self.ours):
@@ -103,14 +105,9 @@ class Oracle:
         everywhere = scope is Scope.ALL
         return frozenset(n for n, pool in self.pools.items() if everywhere or pool.provider == provider)
 
-    def _net(self, members: frozenset[str], since: float) -> int:
-        net = 0
-        for change in reversed(self.ours):
-            if change.at <= since:
-                break
-            if change.pool in members:
-                net += change.after - change.before
-        return net
+    def _net(self, members: frozenset[str], known: int) -> int:
+        """What we changed after a look."""
+        return sum(change.after - change.before for change in self.ours[known:] if change.pool in members)
 
 
 def _between(size: int, ends: Sequence[int]) -> bool:
