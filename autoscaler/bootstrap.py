@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from autoscaler.clock import SetClock, SystemClock
 from autoscaler.config import Configuration, MetricsSource
 from autoscaler.errors import DataError, MetricsError
 from autoscaler.former import with_former_ids
+from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
@@ -41,6 +44,7 @@ class App:
     history: History
     trail: SqlTrail
     memories: Memories
+    lease: FileLease
     calendar: Calendar | None = None
 
     def close(self) -> None:
@@ -76,8 +80,14 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         history=History(engine),
         trail=SqlTrail(engine),
         memories=Memories(engine),
+        # Who leads is decided by time that really goes by, also where the configuration's `now` stands still.
+        lease=FileLease(f"{configuration.state}.lease", clock or SystemClock(), holder=_holder()),
         calendar=calendar,
     )
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()} process {os.getpid()}"
 
 
 def _metrics(source: MetricsSource) -> Metrics:

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "The main job on a generated world: forecast, plan, apply, replay, report.",
     "plan": "Show what should change, what it costs, why, and what is held. Changes nothing.",
     "apply": "Apply a plan: a file written by `plan --out`, or a stored plan's id.",
+    "run": "Plan, and apply what the modes allow, again and again; stands by while another one leads.",
     "explain": "The whole story of a plan, an action or a pool.",
     "undo": "Take a plan or an action back, through the same guards.",
     "replay": "What a scaler would have cost on a history, and how often it would have violated.",

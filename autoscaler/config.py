@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 from autoscaler.declared import DeclaredDemand, DeclaredPool, Latency, Observed, Utilization
 from autoscaler.errors import ConfigError
 from policies.model import Offering
-from policies.policy import DEFAULT_BUDGETS, Budget, Event, Freeze, Freshness, Mask, Policy, PoolPolicy, Step
+from policies.policy import (
+    DEFAULT_BUDGETS,
+    Budget,
+    Event,
+    Freeze,
+    Freshness,
+    Mask,
+    Mode,
+    Policy,
+    PoolPolicy,
+    Step,
+)
 
 if TYPE_CHECKING:
     from autoscaler import settings
@@ -70,6 +81,14 @@ class CalendarSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """From one tick to the next, and how long a tick may work and still act, in seconds."""
+
+    interval_s: int = 60
+    watchdog_s: int = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Everything an operator set. Paths are absolute; `now` is "clock", "last-sample" or an aware time.
 
@@ -84,6 +103,7 @@ class Configuration:
     pools: Mapping[str, DeclaredPool] = field(default_factory=lambda: MappingProxyType({}))
     forecast: ForecastSettings = ForecastSettings()
     calendar: CalendarSettings | None = None
+    run: RunSettings = RunSettings()
     policy: Policy = field(default_factory=Policy)
 
     def series(self) -> tuple[str, ...]:
@@ -93,6 +113,10 @@ class Configuration:
     def counts(self) -> frozenset[str]:
         """The ids of the series of the pools' own sizes, which stand still for long."""
         return frozenset(name for pool in self.pools.values() for name in pool.counts)
+
+    def signals(self) -> tuple[str, ...]:
+        """The ids of the series that forbid shrinking, in order, each once."""
+        return tuple(dict.fromkeys(signal.series for signal in self.policy.interlocks.signals))
 
     def formerly(self) -> dict[str, tuple[str, ...]]:
         """The former ids of each series that had any, newest first."""
@@ -167,6 +191,7 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
             levels=_levels(ahead.levels, policy), horizon_s=ahead.horizon, timeout_s=ahead.timeout
         ),
         calendar=_calendar(parsed.calendar),
+        run=RunSettings(interval_s=parsed.run.interval, watchdog_s=parsed.run.watchdog),
         policy=policy,
     )
 
@@ -243,6 +268,8 @@ def _demand(section: settings.DemandSection) -> DeclaredDemand:
 
 
 def _policy(parsed: settings.File) -> Policy:
+    from autoscaler import settings_acting as acting  # noqa: PLC0415 - pydantic only where a file is loaded
+
     budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
     if parsed.budgets is not None:
         budgets = tuple(
@@ -263,6 +290,11 @@ def _policy(parsed: settings.File) -> Policy:
         ),
         events=tuple(_event(event) for event in parsed.events),
         masks=tuple(Mask(**dict(mask)) for mask in parsed.mask),
+        freeze_windows=acting.freeze_windows(parsed.freeze_windows),
+        interlocks=acting.interlocks(parsed.interlocks),
+        flap=acting.flap(parsed.flap),
+        money=acting.money(parsed.money),
+        fleet_share=parsed.fleet_share,
         plan_ttl_s=parsed.plan_ttl,
     )
 
@@ -273,6 +305,16 @@ def _sizing(section: settings.SizingSection, defaults: settings.SizingSection) -
     def of(key: str) -> Any:
         return getattr(section if key in section.model_fields_set else defaults, key)
 
+    def mode(direction: str) -> Mode:
+        """Of the section first: its `mode` wins over what the defaults say of the direction."""
+        asked = (
+            getattr(part, key)
+            for part in (section, defaults)
+            for key in (direction, "mode")
+            if key in part.model_fields_set
+        )
+        return next((one for one in asked if one is not None), Mode.OBSERVE)
+
     scaler = of("scaler")
     inherited = defaults.settings if scaler == defaults.scaler else {}
     return PoolPolicy(
@@ -280,8 +322,8 @@ def _sizing(section: settings.SizingSection, defaults: settings.SizingSection) -
         settings=MappingProxyType({**inherited, **section.settings}),
         violation=of("violation"),
         model=of("model"),
-        mode_out=of("mode_out") or of("mode"),
-        mode_in=of("mode_in") or of("mode"),
+        mode_out=mode("mode_out"),
+        mode_in=mode("mode_in"),
         observe_first_s=of("observe_first"),
         cool_down_out_s=of("cool_down_out"),
         cool_down_in_s=of("cool_down_in"),

@@ -1,7 +1,7 @@
 """The plain loop: lead or stand by; settle, plan, apply, verify; and nothing that fails ends it.
 
-Time is monotonic. A tick that overran, or a machine that slept, is followed by one tick and not by those that
-were missed. A keeper extends the lease while a tick works, and lets it lapse when the tick no longer comes on.
+Time is monotonic. A tick that overran, or a machine that slept, is followed by one tick and not by those
+that were missed. A keeper extends the lease while a tick works, and gives it up when the tick does not end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Tick = Callable[["App", Holding, float], "Turn"]
 
 
 def phase(name: str, interval_s: float) -> float:
-    """When in its interval a daemon ticks, in seconds: fixed by its name, so that a fleet does not act at once."""
+    """When in its interval a daemon ticks, in seconds: by its name, so that a fleet does not act at once."""
     share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
     return share * interval_s
 
@@ -53,6 +53,7 @@ class Progress:
 
     since: float | None = None
     told: bool = False
+    holding: Holding | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,17 +65,26 @@ class Daemon:
     lease: Lease
     clock: Clock
     log: Log
-    interval_s: float
-    watchdog_s: float
     stopping: threading.Event = field(default_factory=threading.Event)
     reload_asked: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=Progress)
     leads: bool = False
+    generation: int = 0
+    failed: bool = False
+
+    @property
+    def interval_s(self) -> float:
+        """From one tick to the next, as it is configured now."""
+        return self.running.app.configuration.run.interval_s
+
+    @property
+    def watchdog_s(self) -> float:
+        """How long a tick may work and still act, as it is configured now."""
+        return self.running.app.configuration.run.watchdog_s
 
     def run(self, *, ticks: int | None = None) -> None:
         """Tick until `stopping` is set (or `ticks` were due); the lease is released whatever happens."""
         started = self.clock.monotonic()
-        offset = started + phase(self.running.app.configuration.state, self.interval_s)
         due, done = started, 0
         try:
             while not self.stopping.is_set() and (ticks is None or done < ticks):
@@ -83,6 +93,7 @@ class Daemon:
                     break
                 self.one(running_s=self.clock.monotonic() - started)
                 done += 1
+                offset = started + phase(self.running.app.configuration.state, self.interval_s)
                 due, skipped = next_due(due, self.clock.monotonic(), self.interval_s, offset)
                 if skipped:
                     self.log.warning("ticks skipped", skipped=skipped, interval_s=self.interval_s)
@@ -93,41 +104,50 @@ class Daemon:
 
     def one(self, *, running_s: float) -> Turn | None:
         """One tick, if this process leads; what fails in it is logged. `running_s`: since the loop began."""
-        self.progress.since, self.progress.told = self.clock.monotonic(), False
+        self.progress = Progress(since=self.clock.monotonic())
         try:
-            holding = self._lead()
+            holding = self.progress.holding = self._lead()
             if holding is None:
                 return None
             turn = self.tick(self.running.app, holding, running_s)
         except Fenced as error:
+            self.failed = True
             self.log.warning("stopped acting", why=str(error))
         except LoadlineError as error:
-            self.log.error("tick failed", kind=type(error).__name__, why=str(error))
+            self.failed = True
+            self.log.alert("tick failed", kind=type(error).__name__, why=str(error))
         except Exception as error:  # noqa: BLE001 - the edge of the tick: whatever it is, the loop goes on
-            self.log.error("tick failed", kind=type(error).__name__, why=str(error))
+            self.failed = True
+            self.log.alert("tick failed", kind=type(error).__name__, why=str(error))
         else:
             self._tell(turn)
             return turn
         finally:
-            self.progress.since = None
+            self.progress = Progress()
         return None
+
+    def stop(self) -> bool:
+        """Begin no more; whether the tick may be broken off at once, since it only looks and plans."""
+        self.stopping.set()
+        holding = self.progress.holding
+        return holding is not None and not holding.acting
 
     def watch(self) -> bool:
         """Extend the lease for a tick that comes on; give it up, once, for one that is over the watchdog.
 
         False where it was given up: what that tick still wants to do is refused.
         """
-        since = self.progress.since
-        if since is not None and self.clock.monotonic() - since >= self.watchdog_s:
-            if not self.progress.told:
-                self.progress.told = True
-                self.log.error("watchdog", why=f"a tick works for over {self.watchdog_s:g} s; it may not act")
+        progress = self.progress
+        if progress.since is not None and self.clock.monotonic() - progress.since >= self.watchdog_s:
+            if not progress.told:
+                progress.told = True
+                self.log.alert("watchdog", why=f"a tick works for over {self.watchdog_s:g} s; it may not act")
                 self._release()
             return False
         try:
             self.lease.keep()
         except LoadlineError as error:
-            self.log.error("lease not kept", why=str(error))
+            self.log.alert("lease not kept", why=str(error))
         return True
 
     def keeper(self) -> threading.Thread:
@@ -141,9 +161,14 @@ class Daemon:
 
     def _wait(self, due: float) -> None:
         """Until `due`, by slices: a changed configuration is read between ticks, a stop is noticed."""
+        kept = self.clock.monotonic()
         while not self.stopping.is_set():
             self._reload()
-            left = due - self.clock.monotonic()
+            now = self.clock.monotonic()
+            if self.leads and now - kept >= KEEP_S:
+                self.watch()
+                kept = now
+            left = due - now
             if left <= 0:
                 return
             self.clock.sleep(min(SLICE_S, left))
@@ -163,8 +188,9 @@ class Daemon:
                 self.log.warning("lost the lease", to="another process")
             return None
         generation = self.lease.check()
-        if not had:
+        if not had or generation != self.generation:
             self.log.info("leads", generation=generation)
+        self.generation = generation
         return Holding(self.lease, generation, self.stopping)
 
     def _release(self) -> None:
@@ -172,7 +198,7 @@ class Daemon:
         try:
             self.lease.release()
         except LoadlineError as error:
-            self.log.error("lease not released", why=str(error))
+            self.log.alert("lease not released", why=str(error))
 
     def _tell(self, turn: Turn) -> None:
         plan = turn.plan

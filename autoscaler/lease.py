@@ -116,9 +116,21 @@ class FileLease:
                 if locked and self._read().generation == mine.generation:
                     self._write(replace(mine, holder=""))
 
-    def holder(self) -> str:
-        """Who holds it by the file, for people; empty where nobody does."""
-        return self._read().holder
+    def take(self) -> int:
+        """Hold it for a command by hand and return the generation; Fenced where somebody leads who is alive.
+
+        One that died is followed after its time to live; one that counts on is told at once.
+        """
+        first = self._read()
+        while not self.acquire():
+            found = self._read()
+            if found.holder and found != first:
+                raise Fenced(
+                    f"another loadline leads ({found.holder}) and applies by itself; let it, with "
+                    "`loadline approve ACTION`, or stop it first"
+                )
+            self._clock.sleep(1.0)
+        return self.check()
 
     def _free(self, found: Record, now: float) -> bool:
         if not found.holder or found == self._written:
@@ -194,6 +206,7 @@ class Holding:
     def __init__(self, lease: Lease, generation: int, stopping: threading.Event) -> None:
         """`generation` is what `lease.check()` said when the turn began."""
         self._lease, self._generation, self._stopping = lease, generation, stopping
+        self.acting = False  # whether the world may be about to change: then nothing is broken off
 
     def acquire(self) -> bool:
         """Whether it is still held; never takes another one."""

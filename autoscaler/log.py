@@ -30,7 +30,7 @@ class Log:
         """What a person may want to look at."""
         self._line("warning", event, values)
 
-    def error(self, event: str, **values: Value) -> None:
+    def alert(self, event: str, **values: Value) -> None:
         """What keeps the daemon from its work."""
         self._line("error", event, values)
 

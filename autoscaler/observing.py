@@ -58,8 +58,9 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     Past events are read that are imitated now, or within `ahead_s` seconds.
     """
     now = app.clock.now()
-    wanted = app.configuration.series()
-    asked = former.with_former_ids(app.configuration)
+    signals = tuple(dict.fromkeys(signal.series for signal in app.policy.interlocks.signals))
+    wanted = tuple(dict.fromkeys((*app.configuration.series(), *signals)))
+    asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *signals)))
     since = now - timedelta(seconds=HISTORY_S)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
@@ -182,6 +183,6 @@ def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
         completeness=fresh.completeness,
         longest_gap_s=fresh.longest_gap_s,
         window_s=fresh.window_s,
-        steady=app.configuration.counts(),
+        steady=app.configuration.counts() | {signal.series for signal in app.policy.interlocks.signals},
     )
     return gate_sources(parts, limits)

@@ -1,16 +1,19 @@
-"""The configuration while the daemon runs: read again when it changes; what cannot be used changes nothing."""
+"""The configuration while the daemon runs: read again when it changes; a bad one changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoscaler import config
-from autoscaler.bootstrap import App
 from autoscaler.config import Configuration
 from autoscaler.errors import ConfigError, LoadlineError
 from autoscaler.log import Log
+
+if TYPE_CHECKING:
+    from autoscaler.bootstrap import App
 
 _SHOWN = 50  # lines of a difference that are told
 _Signature = tuple[int, int, int]
@@ -43,7 +46,7 @@ class Running:
             new = self._build(fresh)
         except LoadlineError as error:
             for line in str(error).splitlines():
-                self._log.error("configuration refused, the running one is kept", why=line)
+                self._log.alert("configuration refused, the running one is kept", why=line)
             return False
         for line in lines[:_SHOWN]:
             self._log.info("configuration", change=line)

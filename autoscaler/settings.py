@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from autoscaler.settings_acting import (
+    Flap,
+    FlapSection,
+    FreezeWindowSection,
+    InterlocksSection,
+    MoneySection,
+)
 from autoscaler.settings_kinds import (
     Capacity,
     Day,
@@ -22,6 +29,7 @@ from autoscaler.settings_kinds import (
     Price,
     Reading,
     Scaler,
+    Section,
     Share,
     ShortTime,
     SomePools,
@@ -39,18 +47,14 @@ from policies.model import CapacityType, PoolKind
 from policies.policy import Mode, Scope
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class StepSection(_Section):
+class StepSection(Section):
     """The largest change at once: the larger of units and share of the present size."""
 
     units: SomeUnits = Field(description="Units that may always change at once.")
     share: Share = Field(default=0.0, description="Share of the present size that may change at once.")
 
 
-class SizingSection(_Section):
+class SizingSection(Section):
     """How a pool is sized and how fast it may change."""
 
     scaler: Scaler = Field(
@@ -92,7 +96,7 @@ class SizingSection(_Section):
     )
 
 
-class UtilizationSection(_Section):
+class UtilizationSection(Section):
     """How full a unit is, from which its capacity is learnt."""
 
     series: str = Field(min_length=1, description="The series id: a share from 0 to 1, or percent.")
@@ -102,7 +106,7 @@ class UtilizationSection(_Section):
     )
 
 
-class LatencySection(_Section):
+class LatencySection(Section):
     """A latency objective, from which the capacity of a unit is learnt."""
 
     series: str = Field(min_length=1, description="The series id of p95 latency.")
@@ -110,7 +114,7 @@ class LatencySection(_Section):
     unit: Literal["s", "ms", "us"] = Field(default="s", description="The unit of the series.")
 
 
-class ObservedSection(_Section):
+class ObservedSection(Section):
     """What the pool really did."""
 
     ready: str = Field(min_length=1, description="The series id of the units that serve.")
@@ -121,7 +125,7 @@ class ObservedSection(_Section):
     )
 
 
-class DemandSection(_Section):
+class DemandSection(Section):
     """A metric that sizes the pool: give unit_capacity or units_at_p99."""
 
     series: str = Field(min_length=1, description="The series id (unique_id) in the metrics.")
@@ -149,7 +153,7 @@ class DemandSection(_Section):
     )
 
 
-class OfferingSection(_Section):
+class OfferingSection(Section):
     """One way to buy a unit of the pool."""
 
     instance_type: str = Field(min_length=1, description="Machine type, as the provider names it.")
@@ -197,7 +201,7 @@ class PoolSection(SizingSection):
     protected: bool = Field(default=False, description="true: never shrunk by us; growth still goes on.")
 
 
-class MetricsSection(_Section):
+class MetricsSection(Section):
     """A source of history."""
 
     kind: Literal["csv", "parquet"] = Field(
@@ -215,7 +219,7 @@ class MetricsSection(_Section):
     )
 
 
-class FakeSection(_Section):
+class FakeSection(Section):
     """The embedded fake cloud: strict, stateful, costs nothing."""
 
     path: PathText = Field(
@@ -224,13 +228,13 @@ class FakeSection(_Section):
     lead_time: Duration = Field(default=300, description="Lead time of pools that name none.")
 
 
-class ProvidersSection(_Section):
+class ProvidersSection(Section):
     """Where pools live, by the provider's name."""
 
     fake: FakeSection | None = Field(default=None, description="The embedded fake cloud.")
 
 
-class BudgetSection(_Section):
+class BudgetSection(Section):
     """How much may shrink in any window of the given length."""
 
     scope: Annotated[Scope, *enumerated(Scope, "scope")] = Field(
@@ -241,7 +245,7 @@ class BudgetSection(_Section):
     window: SomeTime = Field(description="Length of the window; it slides.")
 
 
-class FreezeSection(_Section):
+class FreezeSection(Section):
     """No action within the scope."""
 
     scope: Annotated[Scope, *enumerated(Scope, "scope")] = Field(description="What is frozen.")
@@ -252,14 +256,14 @@ class FreezeSection(_Section):
     why: str = Field(default="", description="The reason, shown wherever an action is held by it.")
 
 
-class PastEventSection(_Section):
+class PastEventSection(Section):
     """When a past event was."""
 
     start: Moment = Field(description="When it began, with its zone.")
     end: Moment = Field(description="When it was over.")
 
 
-class EventSection(_Section):
+class EventSection(Section):
     """Demand that no past week foretells: give multiplier or like."""
 
     name: Name = Field(description="What it is called wherever it is told.")
@@ -272,7 +276,7 @@ class EventSection(_Section):
     )
 
 
-class MaskSection(_Section):
+class MaskSection(Section):
     """A window of history from which nothing is learnt: a load test, an incident, a bot."""
 
     pools: SomePools | None = Field(default=None, description="The pools it touched; left out: all.")
@@ -281,7 +285,7 @@ class MaskSection(_Section):
     why: str = Field(default="", description="The reason, for whoever reads the file.")
 
 
-class CalendarSection(_Section):
+class CalendarSection(Section):
     """Holidays: days on which demand is that of another weekday."""
 
     timezone: Zone = Field(default="UTC", description="The zone whose days they are, such as Europe/Rome.")
@@ -295,7 +299,7 @@ class CalendarSection(_Section):
     like: Weekday = Field(default="sunday", description="The weekday as which a holiday behaves.")
 
 
-class FreshnessSection(_Section):
+class FreshnessSection(Section):
     """What a pool's metrics must be for it to shrink."""
 
     periods: SomeUnits = Field(default=3, description="The last point may be so many steps old.")
@@ -306,7 +310,7 @@ class FreshnessSection(_Section):
     )
 
 
-class ForecastSection(_Section):
+class ForecastSection(Section):
     """What is forecast for every series."""
 
     levels: Levels = Field(
@@ -321,7 +325,16 @@ class ForecastSection(_Section):
     timeout: SomeTime = Field(default=30, description="Time budget of a model for a batch of series.")
 
 
-class File(_Section):
+class RunSection(Section):
+    """How `loadline run` goes on."""
+
+    interval: SomeTime = Field(default=60, description="From one tick to the next.")
+    watchdog: SomeTime = Field(
+        default=900, description="A tick that works for longer may change nothing any more, and is told."
+    )
+
+
+class File(Section):
     """Configuration of Loadline."""
 
     now: Now = Field(
@@ -343,6 +356,22 @@ class File(_Section):
         description="Limits on shrinking. Left out: 10 % a pool in 10 min, 5 % a provider in 1 h.",
     )
     freeze: list[FreezeSection] = Field(default_factory=list, description="What nothing may act on.")
+    freeze_windows: list[FreezeWindowSection] = Field(
+        default_factory=list, description="Times of the week in which nothing shrinks."
+    )
+    interlocks: InterlocksSection = Field(
+        default=InterlocksSection(), description="What holds every shrink while it lasts."
+    )
+    flap: Flap = Field(
+        default=FlapSection(), description="Turns of direction after which a pool shrinks no further, or off."
+    )
+    money: list[MoneySection] = Field(
+        default_factory=list, description="By how much growth may raise what is spent an hour."
+    )
+    fleet_share: Share = Field(
+        default=0.3,
+        description="More than this share of a provider's units goes in an hour only by approved actions.",
+    )
     freshness: FreshnessSection = Field(
         default=FreshnessSection(), description="When metrics may be trusted."
     )
@@ -354,4 +383,5 @@ class File(_Section):
     )
     calendar: CalendarSection | None = Field(default=None, description="Holidays.")
     forecast: ForecastSection = Field(default=ForecastSection(), description="What is forecast.")
+    run: RunSection = Field(default=RunSection(), description="How the daemon goes on.")
     plan_ttl: SomeTime = Field(default=3600, description="How long a plan may be applied.")

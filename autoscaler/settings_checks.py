@@ -88,8 +88,8 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
             ("budgets",),
             "an empty list would lift every limit on shrinking; leave the key out for the defaults",
         )
-    for index, freeze in enumerate(_entries(raw, "freeze")):
-        yield from _freeze_checks(("freeze", index), freeze, tuple(pools), providers)
+    yield from _scope_checks(raw, tuple(pools), providers)
+    yield from _signal_checks(raw, tuple(pools))
     yield from _event_checks(raw, tuple(pools))
     for index, mask in enumerate(_entries(raw, "mask")):
         yield from _window_checks(("mask", index), mask if isinstance(mask, dict) else {}, tuple(pools))
@@ -218,6 +218,33 @@ def _freeze_checks(
     known = {"pool": pools, "provider": providers}.get(str(scope))
     if known is not None and name not in known:
         yield Problem((*place, "name"), f"{shown(name)} is no {scope} of this file; {nearest(name, known)}")
+
+
+def _signal_checks(raw: dict[str, Any], pools: tuple[str, ...]) -> Iterator[Problem]:
+    """A signal has one limit, and speaks of pools of this file."""
+    for index, signal in enumerate(_entries(_mapping(raw, "interlocks"), "signals")):
+        place: Place = ("interlocks", "signals", index)
+        if not isinstance(signal, dict):
+            continue
+        yield from _window_checks(place, signal, pools)
+        given = [key for key in ("above", "below") if signal.get(key) is not None]
+        if len(given) != 1:
+            word = "not both" if given else "one of them is needed"
+            yield Problem(place, f"give either above or below, {word}")
+
+
+def _scope_checks(
+    raw: dict[str, Any], pools: tuple[str, ...], providers: tuple[str, ...]
+) -> Iterator[Problem]:
+    """Freezes, windows and budgets of money name what is in this file; a window has two ends."""
+    for key in ("freeze", "freeze_windows", "money"):
+        for index, entry in enumerate(_entries(raw, key)):
+            yield from _freeze_checks((key, index), entry, pools, providers)
+    for index, window in enumerate(_entries(raw, "freeze_windows")):
+        start = window.get("start") if isinstance(window, dict) else None
+        if start is not None and start == window.get("end"):
+            whole = "write 00:00 to 24:00 for a whole day"
+            yield Problem(("freeze_windows", index, "end"), f"is the start too; {whole}")
 
 
 def _window_checks(place: Place, entry: dict[str, Any], pools: tuple[str, ...]) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from autoscaler.settings_learnt import LEARN
 from forecasts import models
@@ -27,6 +27,12 @@ DEAREST_USD = 10_000.0
 LEAST_MULTIPLIER, MOST_MULTIPLIER = 0.01, 100.0
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}")
+
+
+class Section(BaseModel):
+    """A part of the file: known keys only, nothing converted by itself, not to be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _units(value: object) -> int:
@@ -158,6 +164,14 @@ def _multiplier(value: object) -> float:
             f"{MOST_MULTIPLIER:g}; 1.8 is 80 % more"
         )
     return number
+
+
+def _limit(value: object) -> float:
+    return _scalar(units.quantity, value)
+
+
+def _usd_per_hour(value: object) -> float:
+    return _scalar(units.hourly_usd, value)
 
 
 def _pools(value: object) -> tuple[str, ...]:
@@ -298,6 +312,10 @@ Zone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string", 
 Weekday = Annotated[
     str, BeforeValidator(one_of(lambda: WEEKDAYS, "weekday")), WithJsonSchema({"enum": [*WEEKDAYS]})
 ]
+Limit = Annotated[
+    float, BeforeValidator(_limit), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})
+]
+UsdPerHour = Annotated[float, BeforeValidator(_usd_per_hour), WithJsonSchema(_USD)]
 Multiplier = Annotated[
     float,
     BeforeValidator(_multiplier),

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
+from autoscaler.errors import Fenced
+from autoscaler.gathering import conditions
+from autoscaler.lease import Holding
 from autoscaler.observing import Seen, observe
 from autoscaler.outlooks import live, look_ahead
 from forecasts.types import Forecast
 from policies import planner
+from policies.conditions import NO_CONDITIONS, Conditions
 from policies.guards import Ledger
 from policies.model import Pool
+from policies.modes import Permission, permitted
 from policies.outlook import Outlook
 from policies.plan import Action, ActionKind, Change, Guard, Outcome, Plan
-from policies.policy import Mode
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
+    from autoscaler.ports import Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A turn's results: `forecasts` are hourly and in units, by pool."""
+    """A turn's results: `forecasts` are hourly and in units, by pool; `waiting`: what its mode keeps back."""
 
     seen: Seen
     plan: Plan
     outlooks: Mapping[str, Outlook]
     forecasts: Mapping[str, Forecast]
+    conditions: Conditions = NO_CONDITIONS
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
+    waiting: tuple[tuple[Action, Permission], ...] = ()
 
 
 def turn(
@@ -38,56 +46,83 @@ def turn(
     *,
     only: ActionKind | None = None,
     on_progress: Callable[[int], None] | None = None,
+    running_s: float | None = None,
 ) -> Turn:
     """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded."""
     seen = observe(app)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
-    changes = _changes(app, seen.snapshot.taken_at)
-    plan = planner.plan(seen.snapshot, outlooks, app.policy, changes=changes, only=only)
+    now = seen.snapshot.taken_at
+    around = conditions(app, seen, now, running_s=running_s)
+    plan = planner.plan(
+        seen.snapshot, outlooks, app.policy, changes=_changes(app, now), only=only, conditions=around
+    )
     app.trail.record_plan(plan)
-    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts)
+    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts, conditions=around)
 
 
 def undo(app: App, actions: Sequence[Action]) -> Turn:
     """The plan that takes actions back, recorded; judged by what demand needs now, without a forecast."""
     seen = observe(app)
     outlooks = live(app, seen)
-    changes = _changes(app, seen.snapshot.taken_at)
-    plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes)
+    now = seen.snapshot.taken_at
+    around = conditions(app, seen, now)
+    changes = _changes(app, now)
+    plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes, conditions=around)
     app.trail.record_plan(plan)
-    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={})
+    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={}, conditions=around)
 
 
-def tick(app: App, *, on_progress: Callable[[int], None] | None = None) -> Turn:
-    """A turn of the daemon: what its pools' modes allow is applied at once."""
-    done = turn(app, on_progress=on_progress)
-    outcomes = _apply(app, done.plan, done.seen, done.outlooks, allowed=lambda a: _automatic(app, a))
-    return replace(done, outcomes=tuple(outcomes))
+def tick(
+    app: App,
+    *,
+    holding: Holding | None = None,
+    running_s: float | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Turn:
+    """A turn of the daemon: what its pools' modes allow is applied at once, while `holding` lasts.
 
-
-def _automatic(app: App, action: Action) -> bool:
-    rule = app.policy.of(action.target)
-    return (rule.mode_out if action.after > action.before else rule.mode_in) is Mode.AUTO
+    Without one, the lease is taken for this turn; Fenced where another process leads.
+    """
+    if holding is None:
+        holding = Holding(app.lease, app.lease.take(), threading.Event())
+        try:
+            return tick(app, holding=holding, running_s=running_s, on_progress=on_progress)
+        finally:
+            holding.release()
+    done = turn(app, on_progress=on_progress, running_s=running_s)
+    now = done.seen.snapshot.taken_at
+    words = {
+        action.id: permitted(action, policy=app.policy, conditions=done.conditions, now=now)
+        for action in done.plan.actions
+    }
+    waiting = tuple((action, words[action.id]) for action in done.plan.actions if not words[action.id].acts)
+    holding.acting = True
+    outcomes = _apply(app, done, lease=holding, allowed=lambda action: words[action.id].acts)
+    return replace(done, outcomes=tuple(outcomes), waiting=waiting)
 
 
 def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
-    """Apply a whole plan by hand, after looking at the world again; PlanRefused at once if it is late."""
+    """Apply a whole plan by hand, after looking at the world again; PlanRefused at once if it is late.
+
+    Fenced where a daemon leads.
+    """
     applying.refuse_late(plan, app.clock.now())
-    app.trail.record_plan(plan)
-    seen = observe(app)
-    return list(_apply(app, plan, seen, live(app, seen), allowed=lambda _action: True))
+    app.lease.take()
+    try:
+        app.trail.record_plan(plan)
+        seen = observe(app)
+        around = conditions(app, seen, seen.snapshot.taken_at)
+        looked = Turn(seen=seen, plan=plan, outlooks=live(app, seen), forecasts={}, conditions=around)
+        return list(_apply(app, looked, lease=app.lease, allowed=lambda _action: True))
+    finally:
+        app.lease.release()
 
 
 def _apply(
-    app: App,
-    plan: Plan,
-    seen: Seen,
-    outlooks: Mapping[str, Outlook],
-    *,
-    allowed: Callable[[Action], bool],
+    app: App, looked: Turn, *, lease: Lease, allowed: Callable[[Action], bool]
 ) -> Iterator[tuple[Action, Outcome]]:
     """Each action through the guards once more, as the world was seen just now."""
-    now = seen.snapshot.taken_at
+    seen, now = looked.seen, looked.seen.snapshot.taken_at
     pools = {pool.id: pool for pool in seen.snapshot.pools}
     ledger = Ledger(seen.snapshot.pools, _changes(app, now), now)
 
@@ -95,27 +130,32 @@ def _apply(
         known = pools.get(pool.id)
         if known is None:
             return f"{Guard.INSUFFICIENT_DATA}: {pool.id} was not seen"
-        fresh = replace(known, desired=pool.desired, version=pool.version)
-        return planner.permits(action, fresh, outlooks.get(pool.id), app.policy, ledger=ledger, now=now)
+        try:
+            lease.check()
+        except Fenced as error:
+            return f"{Guard.LEASE}: {error}"
+        return planner.permits(
+            action,
+            replace(known, desired=pool.desired, version=pool.version),
+            looked.outlooks.get(pool.id),
+            app.policy,
+            ledger=ledger,
+            now=now,
+            conditions=looked.conditions,
+        )
 
     world = applying.World(
         owners=seen.owners, trail=app.trail, clock=app.clock, permit=permit, unanswered=seen.unanswered
     )
-    return applying.apply(plan, world, allowed=allowed)
+    return applying.apply(looked.plan, world, allowed=allowed)
 
 
 def _changes(app: App, now: datetime) -> list[Change]:
-    """The changes that budgets and cool-downs count: those made, and shrinks of which nobody knows."""
-    since = now - timedelta(seconds=_longest_window_s(app))
+    """The changes that guards look back on: those made, and those of which nobody knows whether they were."""
+    since = now - timedelta(seconds=app.policy.memory_s)
     perhaps = [
         Change(target=deed.action.target, at=deed.at, before=deed.action.before, after=deed.action.after)
         for deed in app.trail.doubtful()
-        if deed.at >= since and deed.action.after < deed.action.before
+        if deed.at >= since
     ]
-    return [*app.trail.changes(since), *perhaps]
-
-
-def _longest_window_s(app: App) -> int:
-    rules = (app.policy.default, *app.policy.pools.values())
-    waits = [max(rule.cool_down_in_s, rule.cool_down_out_s) for rule in rules]
-    return max([budget.window_s for budget in app.policy.budgets] + waits)
+    return sorted([*app.trail.changes(since), *perhaps], key=lambda change: change.at)

@@ -146,6 +146,98 @@ CASES = {
         8,
         "'z' is a former id of a already",
     ),
+    "signal of no limit": (
+        HEAD + "interlocks: {signals: [{series: e, kind: incident}]}\n",
+        9,
+        "interlocks.signals.0: give either above or below, one of them is needed",
+    ),
+    "signal of two limits": (
+        HEAD + "interlocks:\n  signals:\n  - {series: e, kind: incident, above: 1, below: 0}\n",
+        11,
+        "give either above or below, not both",
+    ),
+    "signal of no pool": (
+        HEAD + "interlocks: {signals: [{series: e, kind: incident, above: 1, pools: [wep]}]}\n",
+        9,
+        "did you mean web?",
+    ),
+    "signal of every pool by none": (
+        HEAD + "interlocks: {signals: [{series: e, kind: incident, above: 1, pools: []}]}\n",
+        9,
+        "must be a list of pools, at least one",
+    ),
+    "signal of an unknown kind": (
+        HEAD + "interlocks: {signals: [{series: e, kind: incidnt, above: 1}]}\n",
+        9,
+        "did you mean incident?",
+    ),
+    "signal that is a word": (
+        HEAD + "interlocks: {signals: [errors]}\n",
+        9,
+        "interlocks.signals.0: must be a mapping of keys, not 'errors'",
+    ),
+    "limit NaN": (
+        HEAD + "interlocks: {signals: [{series: e, kind: incident, above: .nan}]}\n",
+        9,
+        "is not finite",
+    ),
+    "interlock mistyped": (HEAD + "interlocks: {warmup: 5m}\n", 9, "did you mean warm_up?"),
+    "unready share over the whole": (HEAD + "interlocks: {unready_share: 2}\n", 9, "outside 0..100 %"),
+    "flap on": (
+        HEAD + "flap: on\n",
+        9,
+        "flap: 'on' is no limit of turns; write off, or reversals and",
+    ),
+    "flap of nothing": (HEAD + "flap:\n", 9, "None is no limit of turns"),
+    "flap of no turn": (HEAD + "flap: {reversals: 0}\n", 9, "must be at least 1"),
+    "money of no pool": (
+        HEAD + "money: [{scope: pool, name: wep, usd_per_hour: 5, window: 1h}]\n",
+        9,
+        "money.0.name: 'wep' is no pool of this file; did you mean web?",
+    ),
+    "money NaN": (
+        HEAD + "money: [{scope: all, usd_per_hour: .nan, window: 1h}]\n",
+        9,
+        "money.0.usd_per_hour",
+    ),
+    "money in no window": (HEAD + "money: [{scope: all, usd_per_hour: 5}]\n", 9, "window: is missing"),
+    "window of no provider": (
+        HEAD + "freeze_windows: [{scope: provider, name: aws, start: 1:00, end: 2:00}]\n",
+        9,
+        "'aws' is no provider of this file",
+    ),
+    "window of no length": (
+        HEAD + "freeze_windows: [{scope: all, start: 1:00, end: 1:00}]\n",
+        9,
+        "freeze_windows.0.end: is the start too; write 00:00 to 24:00 for a whole day",
+    ),
+    "window that is a word": (HEAD + "freeze_windows: [nights]\n", 9, "must be a mapping of keys"),
+    "window at no time": (
+        HEAD + "freeze_windows: [{scope: all, start: 24:01, end: 25:00}]\n",
+        9,
+        "'24:01' is no time of day; write 22:00, from 00:00 to 24:00",
+    ),
+    "window on no day": (
+        HEAD + "freeze_windows: [{scope: all, days: [], start: 1:00, end: 2:00}]\n",
+        9,
+        "must be a list of weekdays, at least one",
+    ),
+    "window on an unknown day": (
+        HEAD + "freeze_windows: [{scope: all, days: [mob], start: 1:00, end: 2:00}]\n",
+        9,
+        "'mob' is no weekday; did you mean mon?",
+    ),
+    "window on a list of days": (
+        HEAD + "freeze_windows: [{scope: all, days: [[mon]], start: 1:00, end: 2:00}]\n",
+        9,
+        "is no weekday",
+    ),
+    "window in no zone": (
+        HEAD + "freeze_windows: [{scope: all, start: 1:00, end: 2:00, timezone: Rome}]\n",
+        9,
+        "is no time zone",
+    ),
+    "fleet share over the whole": (HEAD + "fleet_share: 3\n", 9, "outside 0..100 %"),
     "event of no pool": (
         HEAD + EVENT.replace("[web]", "[wep]"),
         10,

@@ -237,7 +237,7 @@ def money(chance: Random) -> MoneyBudget:
 
 
 def conditions(chance: Random, pools: tuple[Pool, ...]) -> Conditions:
-    """What is known beside the pools: some signals, some changes in flight, some approvals of what may come."""
+    """What is known beside the pools: some signals, changes in flight, approvals of what may come."""
     approvals = (approval(chance, pool) for pool in pools for _ in range(chance.choice((0, 0, 0, 2))))
     return Conditions(
         readings={

@@ -21,7 +21,7 @@ from tests.worlds import small
 
 pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
 
-AUTO = small.CONFIGURATION.replace("defaults: {", "defaults: {mode: auto, ")
+AUTO = small.CONFIGURATION.replace("defaults: {", "defaults: {mode: auto, observe_first: 0s, ")
 
 
 class Source:
@@ -129,7 +129,7 @@ def test_the_same_turn_is_the_same_plan(build):
 
 def test_the_tick_applies_what_the_mode_allows(build):
     """A pool that observes is planned for and not touched; one in auto is applied."""
-    app = build(small.CONFIGURATION.replace("  web:\n", "  web:\n    mode: auto\n"))
+    app = build(small.CONFIGURATION.replace("  web:\n", "  web:\n    mode: auto\n    observe_first: 0s\n"))
     done = tick.tick(app)
     assert [(action.target, outcome.status) for action, outcome in done.outcomes] == [("web", Status.APPLIED)]
     assert {action.target for action in done.plan.actions} == {"web", "api"}

@@ -1,0 +1,81 @@
+"""`loadline run`: the daemon, as a plain loop on one machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from autoscaler.commands import flags, showing
+from autoscaler.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from autoscaler.bootstrap import App
+    from autoscaler.daemon import Daemon
+    from autoscaler.log import Format
+
+
+@click.command(short_help="Plan and apply, again and again.")
+@flags.config
+@click.option("--once", is_flag=True, help="One tick, then stop; exit 3 where another process leads.")
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the lines on stderr are written.",
+)
+def command(*, config: str | None, once: bool, form: Format) -> int:
+    """Observe, forecast, plan, and apply what each pool's mode allows, every `run.interval`.
+
+    One process of a state file leads; others stand by. SIGTERM ends it after the call that is under way;
+    SIGHUP, or a changed file, reads the configuration again and keeps the old one if the new one is bad.
+    """
+    app = showing.application(config)
+    daemon = _daemon(app, form)
+    if not once and app.configuration.now != "clock":
+        raise UsageError("run needs `now: clock`, which goes on by itself; for an old trace use --once")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopper(daemon))
+    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload_asked.set())
+    if once:
+        app.lease.take()
+    daemon.keeper().start()
+    daemon.run(ticks=1 if once else None)
+    return showing.FAILED if once and daemon.failed else showing.OK
+
+
+def _stopper(daemon: Daemon) -> Callable[[int, FrameType | None], None]:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        first = not daemon.stopping.is_set()
+        breaks_off = daemon.stop()
+        if first:
+            daemon.log.info("stopping", signal=signal.Signals(number).name)
+            if breaks_off:
+                raise SystemExit(0)
+
+    return stop
+
+
+def _daemon(app: App, form: Format) -> Daemon:
+    from autoscaler import bootstrap, tick  # noqa: PLC0415 - pandas and SQLModel behind it
+    from autoscaler.clock import SystemClock  # noqa: PLC0415 - as above
+    from autoscaler.daemon import Daemon  # noqa: PLC0415 - as above
+    from autoscaler.log import Log  # noqa: PLC0415 - as above
+    from autoscaler.reloading import Running  # noqa: PLC0415 - as above
+
+    clock = SystemClock()
+    log = Log(sys.stderr, clock, form=form)
+    return Daemon(
+        running=Running(app, lambda fresh: bootstrap.build(fresh, app.clock), log),
+        tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),
+        lease=app.lease,
+        clock=clock,
+        log=log,
+    )
