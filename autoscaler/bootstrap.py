@@ -28,7 +28,9 @@ from policies.policy import Policy
 if TYPE_CHECKING:
     from autoscaler.store.history import History
     from autoscaler.store.memories import Memories
+    from autoscaler.store.people import SqlPeople
     from autoscaler.store.trail import SqlTrail
+    from autoscaler.store.verdicts import SqlVerdicts
     from forecasts.calendar import Calendar
 
 
@@ -43,6 +45,8 @@ class App:
     metrics: Sequence[Metrics]
     history: History
     trail: SqlTrail
+    people: SqlPeople
+    verdicts: SqlVerdicts
     memories: Memories
     lease: FileLease
     calendar: Calendar | None = None
@@ -61,7 +65,9 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
     from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel costs a second of CPU
     from autoscaler.store.history import History  # noqa: PLC0415 - as above
     from autoscaler.store.memories import Memories  # noqa: PLC0415 - as above
+    from autoscaler.store.people import SqlPeople  # noqa: PLC0415 - as above
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
+    from autoscaler.store.verdicts import SqlVerdicts  # noqa: PLC0415 - as above
 
     metrics = tuple(_metrics(source) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
@@ -79,6 +85,8 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         metrics=metrics,
         history=History(engine),
         trail=SqlTrail(engine),
+        people=SqlPeople(engine),
+        verdicts=SqlVerdicts(engine),
         memories=Memories(engine),
         # Who leads is decided by time that really goes by, also where the configuration's `now` stands still.
         lease=FileLease(f"{configuration.state}.lease", clock or SystemClock(), holder=_holder()),

@@ -18,6 +18,7 @@ from forecasts.types import Forecast
 from policies import planner
 from policies.conditions import NO_CONDITIONS, Conditions
 from policies.guards import Ledger
+from policies.inputs import Inputs, decide
 from policies.model import Pool
 from policies.modes import Permission, permitted
 from policies.outlook import Outlook
@@ -53,10 +54,16 @@ def turn(
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
     now = seen.snapshot.taken_at
     around = conditions(app, seen, now, running_s=running_s)
-    plan = planner.plan(
-        seen.snapshot, outlooks, app.policy, changes=_changes(app, now), only=only, conditions=around
+    inputs = Inputs(
+        snapshot=seen.snapshot,
+        outlooks=outlooks,
+        policy=app.policy,
+        changes=tuple(_changes(app, now)),
+        conditions=around,
+        only=only,
     )
-    app.trail.record_plan(plan)
+    plan = decide(inputs)
+    app.trail.record_plan(plan, inputs)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts, conditions=around)
 
 
@@ -66,9 +73,16 @@ def undo(app: App, actions: Sequence[Action]) -> Turn:
     outlooks = live(app, seen)
     now = seen.snapshot.taken_at
     around = conditions(app, seen, now)
-    changes = _changes(app, now)
-    plan = planner.undo(actions, seen.snapshot, outlooks, app.policy, changes=changes, conditions=around)
-    app.trail.record_plan(plan)
+    inputs = Inputs(
+        snapshot=seen.snapshot,
+        outlooks=outlooks,
+        policy=app.policy,
+        changes=tuple(_changes(app, now)),
+        conditions=around,
+        undoing=tuple(actions),
+    )
+    plan = decide(inputs)
+    app.trail.record_plan(plan, inputs)
     return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={}, conditions=around)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
@@ -14,6 +15,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 from autoscaler.errors import StoreError
+from autoscaler.store import chain
 from autoscaler.store.tables import INSERT_ONLY, SCHEMA_VERSION, MemoryRow, SchemaRow
 
 BUSY_MS = 5_000
@@ -33,12 +35,14 @@ _SAID = (
 def connect(path: str) -> Engine:
     """The store in the file, made if it is not there. StoreError where it cannot be used, with the mend.
 
-    Every commit is on the disk when it returns (WAL, synchronous=FULL).
+    Every commit is on the disk when it returns (WAL, synchronous=FULL). A store of an older schema is brought
+    up to date in one transaction; a copy as it was stays beside it, `<path>.schema-N`.
     """
     engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, connect_args={"timeout": BUSY_MS / 1000})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     try:
+        _keep_copy(engine, path)
         with writing(engine) as connection:
             tables = set(inspect(connection).get_table_names())
             if not tables:
@@ -98,7 +102,14 @@ def _told(engine: Engine) -> Iterator[None]:
 
 def _make(connection: Connection) -> None:
     SQLModel.metadata.create_all(connection)
-    for table in INSERT_ONLY:
+    _forbid_changes(connection, INSERT_ONLY)
+    row = {"version": SCHEMA_VERSION, "identity": secrets.token_hex(4)}
+    connection.execute(SQLModel.metadata.tables[str(SchemaRow.__tablename__)].insert().values(row))
+    chain.link_what_is_there(connection)
+
+
+def _forbid_changes(connection: Connection, tables: Iterable[str]) -> None:
+    for table in tables:
         for change in ("UPDATE", "DELETE"):
             connection.execute(
                 text(
@@ -106,26 +117,46 @@ def _make(connection: Connection) -> None:
                     f"BEGIN SELECT RAISE(ABORT, '{table} is insert-only'); END"
                 )
             )
-    row = {"version": SCHEMA_VERSION, "identity": secrets.token_hex(4)}
-    connection.execute(SQLModel.metadata.tables[str(SchemaRow.__tablename__)].insert().values(row))
 
 
-def _from_1(connection: Connection) -> int:
+def _from_1(connection: Connection) -> None:
     """Schema 2 has the table of what scalers learnt; its row stands beside the one of schema 1."""
     SQLModel.metadata.create_all(connection, tables=[SQLModel.metadata.tables[str(MemoryRow.__tablename__)]])
+    _say_version(connection, 2)
+
+
+def _from_2(connection: Connection) -> None:
+    """Schema 3 has generations, what people said, verdicts, events, inputs, and the chain over all of it."""
+    for table in ("plan", "intent"):
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN generation INTEGER"))
+    connection.execute(text("CREATE INDEX ix_intent_generation ON intent (generation)"))
+    SQLModel.metadata.create_all(connection)
+    _forbid_changes(connection, [name for name in INSERT_ONLY if name not in _INSERT_ONLY_OF_2])
+    _say_version(connection, 3)
+    chain.link_what_is_there(connection)
+
+
+_INSERT_ONLY_OF_2 = ("schema_version", "plan", "proposal", "sighting", "intent", "outcome")
+_NEXT = {1: _from_1, 2: _from_2}
+
+
+def _say_version(connection: Connection, version: int) -> None:
+    """A row of its own beside those of the schemas before, with the same identity."""
+    newest = "SELECT :version, identity FROM schema_version ORDER BY version DESC LIMIT 1"
     connection.execute(
-        text("INSERT INTO schema_version (version, identity) SELECT 2, identity FROM schema_version")
+        text(f"INSERT INTO schema_version (version, identity) {newest}"),
+        {"version": version},
     )
-    return 2
 
 
 def _check(connection: Connection, path: str, tables: set[str]) -> None:
     if "schema_version" not in tables:
         raise StoreError(f"{path} is another program's database; name another file as `state`")
-    version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar_one()
-    if version == 1:
-        version = _from_1(connection)
-    if version is None or version < SCHEMA_VERSION:
+    version = _version(connection)
+    while version in _NEXT:
+        _NEXT[version](connection)
+        version += 1
+    if version < SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema {version}, older than {SCHEMA_VERSION}, which this program reads; "
             "keep a copy and move it away to begin anew"
@@ -133,5 +164,23 @@ def _check(connection: Connection, path: str, tables: set[str]) -> None:
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema {version}, newer than {SCHEMA_VERSION}, which this program reads; "
-            "use the newer program, or restore the backup made before it"
+            "use the newer program, or restore the copy made before it (its name ends in .schema-N)"
         )
+
+
+def _version(connection: Connection) -> int:
+    found = connection.execute(text("SELECT max(version) FROM schema_version")).scalar_one()
+    return 0 if found is None else int(found)
+
+
+def _keep_copy(engine: Engine, path: str) -> None:
+    """A whole copy of a store of an older schema beside it, before it is migrated: for the way back."""
+    with reading(engine) as connection:
+        if "schema_version" not in inspect(connection).get_table_names():
+            return
+        version = _version(connection)
+        copy = f"{path}.schema-{version}"
+        if version in _NEXT and not Path(copy).exists():
+            # The driver's own backup sees one state, also of what is still in the write-ahead log.
+            with closing(sqlite3.connect(copy)) as other:
+                connection.connection.dbapi_connection.backup(other)  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 2  # 1: without `memory`
+SCHEMA_VERSION = 3  # 1: without `memory`; 2: without the chain, people's words, verdicts and generations
 
 
 class SchemaRow(SQLModel, table=True):
@@ -52,7 +52,7 @@ class MemoryRow(SQLModel, table=True):
 
 
 class PlanRow(SQLModel, table=True):
-    """A plan, as its canonical JSON."""
+    """A plan, as its canonical JSON; `generation` is that of the leader who made it, if there was one."""
 
     __tablename__ = "plan"
 
@@ -61,6 +61,7 @@ class PlanRow(SQLModel, table=True):
     made_at: str
     expires_at: str
     body: str
+    generation: int | None = None
 
 
 class ProposalRow(SQLModel, table=True):
@@ -98,6 +99,7 @@ class IntentRow(SQLModel, table=True):
     target: str = Field(index=True)
     at: str
     body: str
+    generation: int | None = Field(default=None, index=True)
 
 
 class OutcomeRow(SQLModel, table=True):
@@ -117,4 +119,122 @@ class OutcomeRow(SQLModel, table=True):
     changed_after: int | None = None
 
 
-INSERT_ONLY = ("schema_version", "plan", "proposal", "sighting", "intent", "outcome")
+class InputsRow(SQLModel, table=True):
+    """All that a plan was decided from, packed; see `autoscaler.store.inputs`."""
+
+    __tablename__ = "inputs"
+
+    row: int | None = Field(default=None, primary_key=True)
+    plan_row: int = Field(foreign_key="plan.row", index=True)
+    packed: bytes
+
+
+class GenerationRow(SQLModel, table=True):
+    """A leader's turn; each has a larger number than the one before."""
+
+    __tablename__ = "generation"
+
+    row: int | None = Field(default=None, primary_key=True)
+    number: int
+
+
+class PoolSeenRow(SQLModel, table=True):
+    """When a pool was first seen."""
+
+    __tablename__ = "pool_seen"
+
+    row: int | None = Field(default=None, primary_key=True)
+    pool: str = Field(unique=True)
+    at: str
+
+
+class FreezeRow(SQLModel, table=True):
+    """A person (or this program) froze something; in force until it is lifted, or `until`."""
+
+    __tablename__ = "freeze"
+
+    row: int | None = Field(default=None, primary_key=True)
+    scope: str
+    name: str
+    why: str
+    by: str
+    at: str
+    until: str | None = None
+
+
+class LiftRow(SQLModel, table=True):
+    """A person lifted a freeze."""
+
+    __tablename__ = "lift"
+
+    row: int | None = Field(default=None, primary_key=True)
+    freeze_row: int = Field(foreign_key="freeze.row", index=True)
+    why: str
+    by: str
+    at: str
+
+
+class ApprovalRow(SQLModel, table=True):
+    """A person's word on an action: `granted` 1 or 0."""
+
+    __tablename__ = "approval"
+
+    row: int | None = Field(default=None, primary_key=True)
+    action_id: str = Field(index=True)
+    granted: int
+    why: str
+    by: str
+    at: str
+    expires_at: str
+
+
+class ApprovalUseRow(SQLModel, table=True):
+    """An approval was used, by the intent with that key; once only."""
+
+    __tablename__ = "approval_use"
+
+    row: int | None = Field(default=None, primary_key=True)
+    approval_row: int = Field(foreign_key="approval.row", unique=True)
+    key: str
+
+
+class VerdictRow(SQLModel, table=True):
+    """What a later look said of an intent's change; `facts` is JSON. The newest counts."""
+
+    __tablename__ = "verdict"
+
+    row: int | None = Field(default=None, primary_key=True)
+    intent_row: int = Field(foreign_key="intent.row", index=True)
+    verdict: str
+    facts: str
+    at: str
+
+
+class EventRow(SQLModel, table=True):
+    """Something that happened beside plans and actions."""
+
+    __tablename__ = "event"
+
+    row: int | None = Field(default=None, primary_key=True)
+    kind: str
+    pool: str = Field(index=True)
+    text: str
+    at: str
+
+
+class LinkRow(SQLModel, table=True):
+    """A link of the chain over all rows that are only ever inserted; see `autoscaler.store.chain`."""
+
+    __tablename__ = "link"
+
+    seq: int | None = Field(default=None, primary_key=True)
+    of: str
+    row: int
+    hash: str
+
+
+CHAINED = (
+    *("schema_version", "plan", "proposal", "sighting", "intent", "outcome"),
+    *("inputs", "generation", "pool_seen", "freeze", "lift", "approval", "approval_use", "verdict", "event"),
+)
+INSERT_ONLY = (*CHAINED, "link")

@@ -10,9 +10,6 @@ import pytest
 
 from autoscaler import bootstrap, config, recall, tick
 from autoscaler.clock import SetClock
-from autoscaler.store.database import connect, identity
-from autoscaler.store.history import History
-from autoscaler.store.trail import SqlTrail
 from forecasts.types import Series
 from policies import learning
 from policies.portfolio import Portfolio
@@ -182,33 +179,6 @@ def test_another_setting_is_learnt_anew(build):
     tick.turn(build())
     changed = LEARNING.replace("scaler: lead_peak", "scaler: lead_peak, settings: {spread: 2}")
     assert "learnt anew" in facts(tick.turn(build(changed)), "web")
-
-
-def test_f60_a_store_of_schema_1_gets_the_table_and_keeps_all_it_had(tmp_path):
-    """Migrated when it is opened: the same identity, history and trail, and room for what is learnt."""
-    path = str(tmp_path / "old.db")
-    engine = connect(path)
-    name = identity(engine)
-    History(engine).append(Series(unique_id="web", start=small.END, step_s=60, y=np.arange(3.0)))
-    engine.dispose()
-    with sqlite3.connect(path) as raw:
-        raw.executescript(
-            "DROP TABLE memory; DROP TRIGGER schema_version_no_update;"
-            "UPDATE schema_version SET version = 1;"
-            "CREATE TRIGGER schema_version_no_update BEFORE UPDATE ON schema_version "
-            "BEGIN SELECT RAISE(ABORT, 'schema_version is insert-only'); END;"
-        )
-    raw.close()
-    for _ in range(2):
-        engine = connect(path)
-        assert identity(engine) == name
-        assert SqlTrail(engine).doubtful() == ()
-        assert History(engine).read(["web"])[0].y.tolist() == [0.0, 1.0, 2.0]
-        engine.dispose()
-    with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT version FROM schema_version ORDER BY version").fetchall() == [(1,), (2,)]
-        assert raw.execute("SELECT count(*) FROM memory").fetchone() == (0,)
-    raw.close()
 
 
 def test_pools_of_other_scalers_are_left_alone(build, monkeypatch):

@@ -185,7 +185,7 @@ def test_f60_a_corrupt_store_is_told(path, damage):
     assert "move it away to begin anew" in str(caught.value)
 
 
-@pytest.mark.parametrize(("version", "word"), [(0, "older"), (3, "newer")])
+@pytest.mark.parametrize(("version", "word"), [(0, "older"), (4, "newer")])
 def test_f60_another_schema_is_refused(path, version, word):
     """A store of an older or newer schema is refused with what to do, and left as it is."""
     connect(path).dispose()
@@ -193,7 +193,7 @@ def test_f60_another_schema_is_refused(path, version, word):
         raw.execute("DROP TRIGGER schema_version_no_update")
         raw.execute("UPDATE schema_version SET version = ?", (version,))
     raw.close()
-    with pytest.raises(StoreError, match=rf"has schema {version}, {word} than 2, which this program reads"):
+    with pytest.raises(StoreError, match=rf"has schema {version}, {word} than 3, which this program reads"):
         connect(path)
 
 

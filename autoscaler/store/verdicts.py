@@ -1,0 +1,102 @@
+"""What later looks said of the changes that were made, and events that concern no single action."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select
+
+from autoscaler.store import chain, deeds
+from autoscaler.store.database import identity, reading, writing
+from autoscaler.store.deeds import moment_text
+from autoscaler.store.tables import EventRow, IntentRow, OutcomeRow, VerdictRow
+from policies.deeds import MADE, Deed, Event, Judged, Verdict
+from policies.model import plain
+from policies.plan import Fact
+
+_VERDICT = VerdictRow.__table__  # type: ignore[attr-defined]
+_EVENT = EventRow.__table__  # type: ignore[attr-defined]
+_INTENT = IntentRow.__table__  # type: ignore[attr-defined]
+_OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
+
+
+class SqlVerdicts:
+    """The store's verdicts and events. Raises StoreError and nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        """`engine` is that of `autoscaler.store.database.connect`."""
+        self._engine = engine
+        self._identity = identity(engine)
+
+    def judge(self, key: str, verdict: Verdict, facts: Sequence[Fact], at: datetime) -> None:
+        """Keep a verdict on the intent with that key; the same as the newest, `waiting` say, is not kept."""
+        told = json.dumps([plain(fact) for fact in facts], ensure_ascii=False)
+        with writing(self._engine) as connection:
+            row = deeds.intent(connection, self._identity, key).row
+            query = select(_VERDICT.c.verdict).where(_VERDICT.c.intent_row == row)
+            newest = connection.execute(query.order_by(_VERDICT.c.row.desc()).limit(1)).scalar_one_or_none()
+            if newest == verdict.value:
+                return
+            values = {"intent_row": row, "verdict": verdict.value, "facts": told, "at": moment_text(at)}
+            chain.insert(connection, _VERDICT, values)
+
+    def judged(self, keys: Sequence[str]) -> Sequence[Judged]:
+        """Every verdict on the intents with those keys, oldest first."""
+        found = []
+        with reading(self._engine) as connection:
+            for key in keys:
+                row = deeds.intent(connection, self._identity, key).row
+                query = select(_VERDICT).where(_VERDICT.c.intent_row == row).order_by(_VERDICT.c.row)
+                for one in connection.execute(query):
+                    facts = tuple(Fact(**fact) for fact in json.loads(one.facts))
+                    at = datetime.fromisoformat(one.at)
+                    found.append(Judged(key=key, verdict=Verdict(one.verdict), facts=facts, at=at))
+        return tuple(sorted(found, key=lambda one: one.at))
+
+    def unverified(self, since: datetime) -> Sequence[Deed]:
+        """The changes made at or after `since` of which nothing was said yet, or only `waiting`."""
+        newest = (
+            select(func.max(_VERDICT.c.row)).where(_VERDICT.c.intent_row == _INTENT.c.row)
+        ).scalar_subquery()
+        said = select(_VERDICT.c.verdict).where(_VERDICT.c.row == newest).scalar_subquery()
+        made = select(_OUTCOME.c.intent_row).where(
+            _OUTCOME.c.status.in_(sorted(MADE)), _OUTCOME.c.changed_at >= moment_text(since)
+        )
+        query = select(_INTENT).where(
+            _INTENT.c.row.in_(made), said.is_(None) | (said == Verdict.WAITING.value)
+        )
+        with reading(self._engine) as connection:
+            return deeds.read(connection, self._identity, query)
+
+    def reverts(self, pool: str, since: datetime) -> int:
+        """How many changes of a pool were said to be reverted at or after `since`."""
+        query = (
+            select(func.count(_VERDICT.c.intent_row.distinct()))
+            .join(_INTENT, _INTENT.c.row == _VERDICT.c.intent_row)
+            .where(
+                _INTENT.c.target == pool,
+                _VERDICT.c.verdict == Verdict.REVERTED.value,
+                _VERDICT.c.at >= moment_text(since),
+            )
+        )
+        with reading(self._engine) as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def event(self, kind: str, pool: str, text: str, at: datetime) -> None:
+        """Keep that something happened; `pool` "" where it is about none."""
+        values = {"kind": kind, "pool": pool, "text": text, "at": moment_text(at)}
+        with writing(self._engine) as connection:
+            chain.insert(connection, _EVENT, values)
+
+    def events(self, *, pool: str, since: datetime | None = None) -> Sequence[Event]:
+        """What happened to a pool ("": what was about none), oldest first."""
+        query = select(_EVENT).where(_EVENT.c.pool == pool).order_by(_EVENT.c.row)
+        if since is not None:
+            query = query.where(_EVENT.c.at >= moment_text(since))
+        with reading(self._engine) as connection:
+            return tuple(
+                Event(kind=row.kind, pool=row.pool, text=row.text, at=datetime.fromisoformat(row.at))
+                for row in connection.execute(query)
+            )

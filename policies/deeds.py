@@ -1,0 +1,84 @@
+"""What was tried and what became of it: intents with outcomes, verdicts, events, as the trail tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from policies.plan import Action, Change, Fact, Guard, Outcome, Status
+
+MADE = frozenset({Status.APPLIED, Status.PARTIAL})  # the world was changed
+
+
+class Verdict(StrEnum):
+    """What a later look said of a change that was made. A closed list.
+
+    `waiting`: too early to tell; `confirmed`: it arrived, and nothing became worse; `late`: it did not arrive
+    in time; `worse`: the service level fell after it; `reverted`: it was worse, and was taken back;
+    `unknown`: there was too little to tell by.
+    """
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    LATE = "late"
+    WORSE = "worse"
+    REVERTED = "reverted"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """An intent and what became of it; `outcome` is None where nothing was written after it.
+
+    It is in doubt while there is no outcome, or only one that says unknown. `change` is what was really made.
+    `generation` is that of the leader who intended it, 0 where none is known.
+    """
+
+    key: str
+    plan_id: str
+    action: Action
+    at: datetime
+    outcome: Outcome | None = None
+    change: Change | None = None
+    generation: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the provider must be asked what became of it."""
+        return self.outcome is None or self.outcome.status is Status.UNKNOWN
+
+    @property
+    def made(self) -> bool:
+        """Whether the world was changed, wholly or in part."""
+        return self.outcome is not None and self.outcome.status in MADE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """An action as a plan had it; `guard` is what held it, None where nothing did."""
+
+    plan_id: str
+    made_at: datetime
+    action: Action
+    guard: Guard | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What was said of the intent with that key, and when."""
+
+    key: str
+    verdict: Verdict
+    facts: tuple[Fact, ...] = ()
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened beside plans and actions; `pool` is empty where it is about none."""
+
+    kind: str
+    pool: str
+    text: str
+    at: datetime
