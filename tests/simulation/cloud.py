@@ -88,6 +88,11 @@ class SimulatedCloud:
         _, pool, batches = next(entry for entry in reversed(state.past) if entry[0] <= now - self.lag_s)
         return _shown(pool, batches, now)
 
+    def answer_to(self, key: str) -> Pool | None:
+        """What `resize` answered to that key, None if it was never called with it."""
+        known = self._answers.get(key)
+        return None if known is None else known[2]
+
     def true_size(self, pool_id: str) -> int:
         """The size that really is."""
         return self._state(pool_id).pool.desired

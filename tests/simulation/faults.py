@@ -13,6 +13,7 @@ from tests.simulation.clockwork import Clockwork, Killed, Process
 
 T = TypeVar("T")
 DEADLINE_S = 10.0  # how long a call is waited for
+ARRIVES_S = 55.0  # how late a call may arrive
 
 
 class Point(StrEnum):
@@ -51,6 +52,7 @@ class Kind(StrEnum):
     BUG = "the provider's code raises"
     STORE_FULL = "the store cannot be written"
     STORE_UNHEARD = "written, and the store reports an error"
+    TERMINATED = "asked to stop (SIGTERM)"
 
 
 WHERE: dict[Kind, frozenset[Point]] = {
@@ -66,6 +68,7 @@ WHERE: dict[Kind, frozenset[Point]] = {
     Kind.DENIED: RESIZE,
     Kind.BUG: CLOUD,
     Kind.STORE_FULL: STORE,
+    Kind.TERMINATED: ANY,
     Kind.STORE_UNHEARD: frozenset({Point.RECORD, Point.CONCLUDE, Point.INTEND}),
 }
 KINDS = tuple(Kind)
@@ -91,13 +94,21 @@ def draw(random: Random) -> Armed:
 class Wire:
     """All calls of one node go through here, and meet the fault that is armed."""
 
-    def __init__(self, clockwork: Clockwork, process: Process, tell: Callable[[str], None]) -> None:
-        """`tell` writes the story."""
+    def __init__(
+        self,
+        clockwork: Clockwork,
+        process: Process,
+        *,
+        tell: Callable[[str], None],
+        sleep: Callable[[float], None],
+        terminate: Callable[[], None],
+    ) -> None:
+        """`tell` writes the story; `sleep` waits as a living process does, `terminate` asks it to end."""
+        self._sleep, self._terminate = sleep, terminate
         self._clockwork = clockwork
         self._process = process
         self._tell = tell
         self.armed: Armed | None = None
-        self.struck = 0
 
     def call(self, point: Point, effect: Callable[[], T]) -> T:
         """The effect, or what the fault makes of it."""
@@ -110,22 +121,26 @@ class Wire:
             armed.skip -= 1
             return effect()
         self.armed = None
-        self.struck += 1
         self._tell(f"fault at {point}: {armed.kind} ({armed.seconds:.0f} s)")
-        return self._strike(armed, effect)
+        return self._strike(armed, point, effect)
 
-    def _strike(self, armed: Armed, effect: Callable[[], T]) -> T:
+    def _strike(self, armed: Armed, point: Point, effect: Callable[[], T]) -> T:
         kind = armed.kind
         if kind in _RAISED:
             raise _RAISED[kind]()
         if kind is Kind.CRASH_BEFORE:
             self._die()
         if kind is Kind.PAUSE_BEFORE:
-            self._clockwork.wait(self._process, armed.seconds)
+            # Between the last check of the lease and the wire nothing can tell a stop; a short one is survived.
+            longest = ARRIVES_S if point is Point.RESIZE else armed.seconds
+            self._clockwork.wait(self._process, min(armed.seconds, longest))
+            return effect()
+        if kind is Kind.TERMINATED:
+            self._terminate()
             return effect()
         if kind is Kind.LATE:
-            self._clockwork.at(self._clockwork.now + min(armed.seconds, 55.0), lambda: _unheard(effect))
-            self._clockwork.wait(self._process, DEADLINE_S)
+            self._clockwork.at(self._clockwork.now + min(armed.seconds, ARRIVES_S), lambda: _unheard(effect))
+            self._sleep(DEADLINE_S)
             raise Unreachable("no answer within the deadline")
         return self._afterwards(armed, effect())
 
@@ -133,7 +148,7 @@ class Wire:
         if armed.kind is Kind.CRASH_AFTER:
             self._die()
         if armed.kind is Kind.DONE_UNHEARD:
-            self._clockwork.wait(self._process, DEADLINE_S)
+            self._sleep(DEADLINE_S)
             raise Unreachable("no answer within the deadline")
         if armed.kind is Kind.STORE_UNHEARD:
             raise StoreError("the disk reports an error")

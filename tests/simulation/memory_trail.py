@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from autoscaler.errors import StoreError
-from autoscaler.store.trail import Deed
-from policies.plan import Action, Change, Outcome, Plan, Status
+from autoscaler.errors import Fenced, StoreError
+from policies.conditions import Approval
+from policies.deeds import MADE, Deed, Verdict
+from policies.inputs import Inputs
+from policies.plan import Action, Change, Fact, Outcome, Plan, Status
+from policies.policy import Freeze, Scope
 
 
 @dataclass(slots=True)
 class _Intent:
     deed: Deed
-    changed: list[Change]
 
 
 class MemoryTrail:
@@ -26,17 +28,22 @@ class MemoryTrail:
         self._intents: dict[str, _Intent] = {}
         self._open: dict[str, _Intent] = {}
         self._changes: list[Change] = []
+        self._first_seen: dict[str, datetime] = {}
+        self._generation = 0
 
-    def record_plan(self, plan: Plan) -> bool:
+    def record_plan(self, plan: Plan, inputs: Inputs | None = None, *, generation: int = 0) -> bool:
         """Keep a plan; False where the last one had the same id."""
         news = plan.id != self._last_plan
         self._last_plan = plan.id
         return news
 
-    def intend(self, plan_id: str, action: Action, at: datetime) -> str:
-        """Write that an action is about to be tried; the idempotency key."""
+    def intend(self, plan_id: str, action: Action, at: datetime, *, generation: int = 0) -> str:
+        """Write that an action is about to be tried; the idempotency key. Fenced for a former leader."""
+        if generation and generation < self._generation:
+            raise Fenced(f"generation {generation} does not lead any more: {self._generation} has acted")
+        self._generation = max(self._generation, generation)
         key = f"memory-{len(self._intents) + 1}-{action.id}"
-        intent = _Intent(Deed(key=key, plan_id=plan_id, action=action, at=at), [])
+        intent = _Intent(Deed(key=key, plan_id=plan_id, action=action, at=at, generation=generation))
         self._intents[key] = self._open[key] = intent
         return key
 
@@ -52,8 +59,17 @@ class MemoryTrail:
         intent.deed = replace(intent.deed, outcome=outcome, change=change)
         if outcome.status is not Status.UNKNOWN:
             del self._open[key]
-        if change is not None and outcome.status is Status.APPLIED:
+        if change is not None and outcome.status in MADE:
             self._changes.append(change)
+
+    def see_pools(self, ids: Iterable[str], at: datetime) -> None:
+        """Keep when each pool was seen first."""
+        for name in ids:
+            self._first_seen.setdefault(name, at)
+
+    def first_seen(self) -> Mapping[str, datetime]:
+        """When each pool was seen first."""
+        return dict(self._first_seen)
 
     def changes(self, since: datetime) -> Sequence[Change]:
         """The changes made at or after `since`, oldest first."""
@@ -72,3 +88,84 @@ class MemoryTrail:
         """What the oracle asks: the intent with that key."""
         intent = self._intents.get(key)
         return None if intent is None else intent.deed
+
+    def made_since(self, since: datetime) -> Sequence[Deed]:
+        """The intents that changed the world at or after `since`, oldest first."""
+        found = [one.deed for one in self._intents.values() if one.deed.change is not None]
+        return tuple(deed for deed in found if deed.change is not None and deed.change.at >= since)
+
+    def deeds(self) -> Sequence[Deed]:
+        """Every intent, oldest first."""
+        return tuple(intent.deed for intent in self._intents.values())
+
+
+class MemoryPeople:
+    """Freezes and approvals in memory."""
+
+    def __init__(self) -> None:
+        """Nobody has said anything."""
+        self._freezes: list[Freeze] = []
+        self._approvals: dict[str, Approval] = {}
+
+    def freeze(self, freeze: Freeze, by: str, at: datetime) -> int:
+        """Keep a freeze; its number."""
+        self._freezes.append(freeze)
+        return len(self._freezes)
+
+    def lift(self, scope: Scope, name: str, by: str, why: str, at: datetime) -> int:
+        """End the freezes of a scope; how many there were."""
+        kept = [one for one in self._freezes if (one.scope, one.name) != (scope, name)]
+        lifted = len(self._freezes) - len(kept)
+        self._freezes = kept
+        return lifted
+
+    def freezes(self, now: datetime) -> tuple[Freeze, ...]:
+        """The freezes in force."""
+        return tuple(one for one in self._freezes if one.until is None or now < one.until)
+
+    def approve(self, approval: Approval) -> int:
+        """Keep a word on an action."""
+        self._approvals[approval.action_id] = approval
+        return len(self._approvals)
+
+    def approvals(self, now: datetime) -> tuple[Approval, ...]:
+        """The words that have not expired and were not used."""
+        return tuple(one for one in self._approvals.values() if now < one.expires_at)
+
+    def use_approval(self, action_id: str, key: str) -> bool:
+        """Use it, once."""
+        return self._approvals.pop(action_id, None) is not None
+
+
+class MemoryVerdicts:
+    """Verdicts in memory; nothing is kept but what is asked for again."""
+
+    def __init__(self, trail: MemoryTrail) -> None:
+        """Of that trail's intents."""
+        self._trail = trail
+        self._verdicts: dict[str, Verdict] = {}
+        self._reverted: list[tuple[datetime, str]] = []
+
+    def judge(self, key: str, verdict: Verdict, facts: Sequence[Fact], at: datetime) -> None:
+        """Keep a verdict."""
+        deed = self._trail.deed(key)
+        if deed is None:
+            raise StoreError(f"there is no intent with the key {key} in this store")
+        self._verdicts[key] = verdict
+        if verdict is Verdict.REVERTED:
+            self._reverted.append((at, deed.action.target))
+
+    def unverified(self, since: datetime) -> Sequence[Deed]:
+        """The changes made at or after `since` of which nothing was said yet, or only `waiting`."""
+        return tuple(
+            deed
+            for deed in self._trail.made_since(since)
+            if self._verdicts.get(deed.key, Verdict.WAITING) is Verdict.WAITING
+        )
+
+    def reverts(self, pool: str, since: datetime) -> int:
+        """How many changes of a pool were reverted at or after `since`."""
+        return sum(name == pool and at >= since for at, name in self._reverted)
+
+    def event(self, kind: str, pool: str, text: str, at: datetime) -> None:
+        """Nobody asks for events here."""

@@ -1,4 +1,4 @@
-"""One loadline in the simulated world: its tick is the program's own planner and apply, its senses are arrays."""
+"""One loadline in the simulated world: its loop and tick are the program's own, its senses are arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoscaler import tick
-from autoscaler.errors import LoadlineError
+from autoscaler.daemon import KEEP_S, STAND_BY_S, Daemon, next_due
+from autoscaler.lease import Holding
 from autoscaler.observing import Seen
 from forecasts.types import Series
-from policies import planner
+from policies.inputs import Inputs
 from policies.model import Gap, Pool, Snapshot
 from policies.outlook import Outlook
 from policies.plan import Plan
@@ -23,12 +24,14 @@ from policies.standing import Standing
 from tests.simulation.cloud import SimulatedCloud
 from tests.simulation.clockwork import NodeClock, Process
 from tests.simulation.faults import Point, Wire
+from tests.simulation.memory_lease import MemoryLease
 from tests.simulation.oracle import View
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 STEP_S = 60
+WATCHDOG_S = 900
 
 
 @dataclass(slots=True)
@@ -49,42 +52,45 @@ class Wired:
     def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
         """Ask for a size."""
         node, view = self.node, self.node.view
+        generation = node.world.asked(node, pool_id)
 
         def effect() -> Pool:
             self.cloud.caller = node.name
             known = len(self.cloud.log)
             after = self.cloud.resize(pool_id, size, version=version, key=key)
             for truth in self.cloud.log[known:]:
-                node.world.changed(truth, view)
+                node.world.changed(truth, view, generation=generation)
             return after
 
         return node.wire.call(Point.RESIZE, effect)
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """Whether it would be let."""
-        return self.node.wire.call(
-            Point.READ, lambda: self.cloud.rehearse(pool_id, size, version=version)
-        )
+        return self.node.wire.call(Point.READ, lambda: self.cloud.rehearse(pool_id, size, version=version))
 
 
-_POINTS = {
-    "record_plan": Point.RECORD,
-    "intend": Point.INTEND,
-    "conclude": Point.CONCLUDE,
-}
+class WiredKeysCloud(Wired):
+    """A cloud that also tells what became of a key."""
+
+    def answer_to(self, key: str) -> Pool | None:
+        """What `resize` answered to that key."""
+        return self.node.wire.call(Point.READ, lambda: self.cloud.answer_to(key))
 
 
-class WiredTrail:
-    """A trail at the other end of a node's wire: every method is a call that may fail."""
+_POINTS = {"record_plan": Point.RECORD, "intend": Point.INTEND, "conclude": Point.CONCLUDE}
 
-    def __init__(self, trail: Any, wire: Wire) -> None:
-        """`trail` answers once the wire lets a call through."""
-        self._trail = trail
+
+class WiredStore:
+    """A part of the store at the other end of a node's wire: every method is a call that may fail."""
+
+    def __init__(self, part: Any, wire: Wire) -> None:
+        """`part` answers once the wire lets a call through."""
+        self._part = part
         self._wire = wire
 
     def __getattr__(self, name: str) -> Any:
-        """A method of the trail, through the wire."""
-        method = getattr(self._trail, name)
+        """A method, through the wire."""
+        method = getattr(self._part, name)
         point = _POINTS.get(name, Point.RECALL)
 
         def through(*given: Any, **named: Any) -> Any:
@@ -94,6 +100,46 @@ class WiredTrail:
         return through
 
 
+class LivingClock(NodeClock):
+    """A node's clock: while it sleeps, the keeper's thread extends the lease."""
+
+    def __init__(self, world: World, process: Process, node: Node) -> None:
+        """Of that node."""
+        super().__init__(world.clockwork, process)
+        self._world, self._node = world, node
+
+    @property
+    def offset(self) -> float:
+        """All processes of the machine have one wall clock."""
+        return self._world.offset
+
+    @offset.setter
+    def offset(self, value: float) -> None:
+        pass
+
+    def sleep(self, seconds: float) -> None:
+        """Let the world go on, by the keeper's slices."""
+        ends = self.monotonic() + seconds
+        while (left := ends - self.monotonic()) > 0:
+            super().sleep(min(left, KEEP_S))
+            self._node.keep()
+
+
+class Told:
+    """A log that goes into the story."""
+
+    def __init__(self, node: Node) -> None:
+        """Of that node."""
+        self._node = node
+
+    def info(self, event: str, **values: Any) -> None:
+        """One line."""
+        if self._node.world.story is not None:
+            self._node.world.tell(self._node.name, f"{event} {values}")
+
+    warning = alert = info
+
+
 class Node:
     """A process from its start to its death."""
 
@@ -101,58 +147,89 @@ class Node:
         """Nothing is remembered of an earlier life but what the store holds."""
         self.world = world
         self.name = name
-        self.clock = NodeClock(world.clockwork, process)
-        self.clock.offset = world.offset(name)
-        self.wire = Wire(world.clockwork, process, lambda text: world.tell(name, text))
-        self.owners = {provider: Wired(cloud, self) for provider, cloud in world.clouds.items()}
+        self.clock = LivingClock(world, process, self)
+        self.wire = Wire(
+            world.clockwork,
+            process,
+            tell=lambda text: world.tell(name, text),
+            sleep=self.clock.sleep,
+            terminate=self.terminate,
+        )
+        wired = WiredKeysCloud if world.clouds_know_keys else Wired
+        self.owners = {provider: wired(cloud, self) for provider, cloud in world.clouds.items()}
+        self.lease = MemoryLease(world.disk, self.wire, self.clock, holder=name)
         self.app: Any = SimpleNamespace(
             policy=world.policy,
+            configuration=SimpleNamespace(
+                run=SimpleNamespace(interval_s=world.interval_s, watchdog_s=WATCHDOG_S),
+                state=f"/nowhere/{world.seed}",
+                pools=world.pools,
+            ),
             clock=self.clock,
-            trail=WiredTrail(world.trail, self.wire),
+            trail=WiredStore(world.trail, self.wire),
+            people=WiredStore(world.people, self.wire),
+            verdicts=WiredStore(world.verdicts, self.wire),
             providers=self.owners,
+            lease=self.lease,
+            node=self,
         )
         self.view = View(at=0.0, known=0, node=name, live={}, sizes={})
+        self.outlooks: dict[str, Outlook] = {}
+        self.daemon = Daemon(
+            running=SimpleNamespace(app=self.app),  # type: ignore[arg-type]
+            tick=self.tick,
+            lease=self.lease,
+            clock=self.clock,
+            log=Told(self),  # type: ignore[arg-type]
+        )
+        self._kept = world.clockwork.now
 
     def live(self) -> None:
-        """The loop, until the process is killed."""
-        while True:
-            self.world.began(self)
-            try:
-                self.turn()
-            except LoadlineError as error:
-                self.world.tell(self.name, f"the tick ended: {type(error).__name__}: {error}")
-            self.clock.sleep(self.world.interval_s)
+        """The loop, until the process is killed or asked to stop."""
+        started = due = self.clock.monotonic()
+        while not self.daemon.stopping.is_set():
+            self.daemon.one(running_s=self.clock.monotonic() - started)
+            now = self.clock.monotonic()
+            due, _ = next_due(due, now, self.world.interval_s, started)
+            if not self.daemon.leads:
+                due = min(due, now + STAND_BY_S)
+            self.clock.sleep(max(due - now, 0.1))
+        self.lease.release()
 
-    def turn(self) -> None:
-        """Observe, plan, record, apply; sometimes apply the same plan again (P4), or ask for more (P10)."""
-        seen, outlooks = self.look()
-        now = seen.snapshot.taken_at
-        changes = tick._changes(self.app, now)
-        plan = planner.plan(seen.snapshot, outlooks, self.world.policy, changes=changes)
-        self.world.planned(self, seen.snapshot, outlooks, plan, changes)
-        self.app.trail.record_plan(plan)
-        self._apply(plan, seen, outlooks)
-        if self.world.sometimes(0.03):
-            self._apply_again(plan, seen, outlooks)
+    def keep(self) -> None:
+        """What the keeper's thread does every few seconds."""
+        if self.daemon.leads and self.clock.monotonic() - self._kept >= KEEP_S:
+            self._kept = self.clock.monotonic()
+            self.daemon.watch()
 
-    def _apply(self, plan: Plan, seen: Seen, outlooks: Mapping[str, Outlook]) -> None:
-        for action, outcome in tick._apply(self.app, plan, seen, outlooks, allowed=lambda _action: True):
+    def terminate(self) -> None:
+        """SIGTERM: no more is begun."""
+        self.world.tell(self.name, "was asked to stop")
+        self.daemon.stop()
+
+    def tick(self, app: Any, holding: Holding, running_s: float) -> tick.Turn:
+        """The program's tick; sometimes its plan is applied again (P4)."""
+        self.world.began(self)
+        turn = tick.tick(app, holding=holding, running_s=running_s)
+        for action, outcome in turn.outcomes:
             self.world.tell(
-                self.name,
-                f"{action.target} {action.before} to {action.after}: {outcome.status} {outcome.error}",
+                self.name, f"{action.target} {action.before} to {action.after}: {outcome.status} {outcome.error}"
             )
+        if self.world.sometimes(0.03):
+            self._apply_again(turn, holding)
+        return turn
 
-    def _apply_again(self, plan: Plan, seen: Seen, outlooks: Mapping[str, Outlook]) -> None:
+    def _apply_again(self, turn: tick.Turn, holding: Holding) -> None:
         """P4: what the first time changed, the second time does not."""
         oracle = self.world.oracle
-        first = {truth.pool for truth in oracle.ours if truth.at >= self.view.at}
+        first = {truth.pool for truth in oracle.ours[self.view.known :] if truth.node == self.name}
         known = len(oracle.ours)
-        self._apply(plan, seen, outlooks)
+        list(tick._apply(self.app, turn, lease=holding, allowed=lambda _action: True))
         for truth in oracle.ours[known:]:
             if truth.node == self.name and truth.pool in first:
-                oracle.blame(truth.at, "P4", f"{truth.pool} was changed twice by {plan.id}")
+                oracle.blame(truth.at, "P4", f"{truth.pool} was changed twice by {turn.plan.id}")
 
-    def look(self) -> tuple[Seen, dict[str, Outlook]]:
+    def look(self) -> Seen:
         """What a turn sees, without a thread or a frame: lists, and the newest demand of each pool."""
         world = self.world
         sizes = world.true_sizes()
@@ -176,13 +253,38 @@ class Node:
         outlooks = {pool.id: _outlook(pool, demands[pool.id], now) for pool in pools if pool.id in demands}
         live = {name: None if found.doubt else found.live for name, found in outlooks.items()}
         self.view = View(at=at, known=known, node=self.name, live=live, sizes=sizes)
-        snapshot = Snapshot(
-            taken_at=now, pools=tuple(sorted(pools, key=lambda pool: pool.id)), gaps=tuple(gaps)
+        self.outlooks = outlooks
+        pools.sort(key=lambda pool: pool.id)
+        return Seen(
+            snapshot=Snapshot(taken_at=now, pools=tuple(pools), gaps=tuple(gaps)),
+            series={},
+            refused={},
+            notices=(),
+            owners=owners,
+            unanswered=unanswered,
         )
-        seen = Seen(
-            snapshot=snapshot, series={}, refused={}, notices=(), owners=owners, unanswered=unanswered
-        )
-        return seen, outlooks
+
+
+def observe(app: Any, **_: Any) -> Seen:
+    """What stands for `autoscaler.observing.observe`."""
+    seen: Seen = app.node.look()
+    return seen
+
+
+def look_ahead(app: Any, _seen: Seen, **_: Any) -> tuple[dict[str, Any], Mapping[str, Outlook]]:
+    """What stands for `autoscaler.outlooks.look_ahead`."""
+    return {}, app.node.outlooks
+
+
+def live(app: Any, _seen: Seen) -> Mapping[str, Outlook]:
+    """What stands for `autoscaler.outlooks.live`."""
+    outlooks: Mapping[str, Outlook] = app.node.outlooks
+    return outlooks
+
+
+def decided(app: Any, inputs: Inputs, plan: Plan) -> None:
+    """A plan was made."""
+    app.node.world.planned(inputs, plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +300,7 @@ def _outlook(pool: Pool, measured: Measured, now: Any) -> Outlook:
     y = np.array([measured.live])
     demand = Series(unique_id=pool.id, start=now - timedelta(seconds=STEP_S), step_s=STEP_S, y=y)
     units = None if math.isnan(measured.peak) else math.ceil(measured.peak)
-    return Outlook(
-        pool_id=pool.id, demand=demand, refusal=measured.refusal, standing=Standing(units=units)
-    )
+    return Outlook(pool_id=pool.id, demand=demand, refusal=measured.refusal, standing=Standing(units=units))
 
 
 def raised(outlook: Outlook, units: float) -> Outlook:

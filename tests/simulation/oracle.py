@@ -48,12 +48,16 @@ class Oracle:
     violations: list[Violation] = field(default_factory=list)
     ours: list[Truth] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    steps: list[tuple[float, float]] = field(default_factory=list)  # of the wall clock: when, and how far
+    acted: dict[str, int] = field(default_factory=dict)  # by pool: the generation that changed it last
 
     def blame(self, at: float, law: str, what: str) -> None:
         """A law was broken."""
         self.violations.append(Violation(at, law, what))
 
-    def saw(self, truth: Truth, view: View, intended: tuple[int, int] | None) -> None:
+    def saw(
+        self, truth: Truth, view: View, intended: tuple[int, int] | None, *, generation: int = 0
+    ) -> None:
         """A change of ours: `intended` is the (before, after) of its intent, None where there is none."""
         told = f"{truth.node} took {truth.pool} from {truth.before} to {truth.after} ({truth.key})"
         pool = self.pools[truth.pool]
@@ -65,6 +69,9 @@ class Oracle:
             self.blame(truth.at, "P5", f"{told} without an intent")
         elif truth.before != intended[0] or not _between(truth.after, intended):
             self.blame(truth.at, "P5", f"{told}, but meant {intended[0]} to {intended[1]}")
+        if generation < self.acted.get(truth.pool, 0):
+            self.blame(truth.at, "P6", f"{told} by generation {generation}, after {self.acted[truth.pool]}")
+        self.acted[truth.pool] = generation
         self.keys.add(truth.key)
         self.ours.append(truth)
         if truth.after < truth.before:
@@ -86,8 +93,8 @@ class Oracle:
         size = sum(view.sizes[name] for name in members) + since
         gone = 0
         for change in reversed(self.ours):
-            if change.at <= truth.at - budget.window_s:
-                break
+            if change.at <= truth.at - budget.window_s + self._moved(truth.at - budget.window_s):
+                break  # a window is as long as the wall clock says: by no more than it was moved
             if change.pool not in members:
                 continue
             size -= change.after - change.before
@@ -104,6 +111,9 @@ class Oracle:
         provider = self.pools[name].provider
         everywhere = scope is Scope.ALL
         return frozenset(n for n, pool in self.pools.items() if everywhere or pool.provider == provider)
+
+    def _moved(self, since: float) -> float:
+        return sum(abs(seconds) for at, seconds in self.steps if at > since)
 
     def _net(self, members: frozenset[str], known: int) -> int:
         """What we changed after a look."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from policies import planner
-from policies.model import CapacityType, Demand, Offering, Pool, PoolKind, Snapshot
-from policies.outlook import Outlook
-from policies.plan import Change, Plan
-from policies.policy import Budget, Policy, PoolPolicy, Scope, Step
-from tests.simulation import faults
+from autoscaler import tick
+from policies.inputs import Inputs, decide
+from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
+from policies.plan import Plan
+from policies.policy import Budget, Flap, Interlocks, Mode, MoneyBudget, Policy, PoolPolicy, Scope, Step
+from tests.simulation import faults, node
 from tests.simulation.cloud import SimulatedCloud, Truth
 from tests.simulation.clockwork import Clockwork, Killed, Process
-from tests.simulation.memory_trail import MemoryTrail
-from tests.simulation.node import Measured, Node, raised
+from tests.simulation.memory_lease import Disk
+from tests.simulation.memory_trail import MemoryPeople, MemoryTrail, MemoryVerdicts
+from tests.simulation.node import Measured, Node
 from tests.simulation.oracle import Oracle, View, Violation
 
 TICKS = 200  # of one seed, with a fault in each
@@ -49,6 +51,9 @@ class World:
         self.random = Random(seed)  # noqa: S311 - a simulation is no secret
         self.clockwork = Clockwork()
         self.trail = MemoryTrail()
+        self.people = MemoryPeople()
+        self.verdicts = MemoryVerdicts(self.trail)
+        self.disk = Disk()
         self.policy = _policy(self.random)
         self.pools = {pool.id: pool for pool in _pools(self.random)}
         self.clouds: dict[str, SimulatedCloud] = {}
@@ -59,7 +64,9 @@ class World:
         self.ticks = self.struck = 0
         self.calm = self.over = False
         self.story: list[str] | None = [] if tell else None
-        self._offsets: dict[str, float] = {}
+        self.offset = 0.0  # seconds by which the machine's wall clock is wrong
+        self.clouds_know_keys = self.random.random() < 0.5
+        self._names = ("one", "two", "three")[: self.random.randint(1, 3)]
         self._unsound: dict[str, str] = {}
         self._waves = {
             name: (self.random.uniform(3, LARGEST), self.random.uniform(0, 1), self.random.uniform(1800, 40000))
@@ -69,7 +76,12 @@ class World:
 
     def run(self) -> Report:
         """Let it live through its faults, then through calm, and judge it."""
-        self.start("one")
+        with _senses():
+            return self._lived()
+
+    def _lived(self) -> Report:
+        for name in self._names:
+            self.start(name)
         while self.ticks < self.limit and not self.oracle.violations:
             before = self.ticks
             self.clockwork.run(self.clockwork.now + 20 * self.interval_s + 4000)
@@ -92,41 +104,45 @@ class World:
         """A process begins; one that is killed is started again later."""
 
         def body(process: Process) -> None:
-            node = Node(self, name, process)
             try:
-                node.live()
+                Node(self, name, process).live()
+                self._ended(name)
             except Killed:
-                if not self.over:
-                    self.tell(name, "is dead")
-                    later = self.clockwork.now + self.random.choice((2.0, 20.0, 90.0, 1000.0))
-                    self.clockwork.at(later, lambda: self.start(name))
+                self._ended(name)
                 raise
             except Exception as error:  # noqa: BLE001 - P9 is that none comes here
                 self.oracle.blame(self.clockwork.now, "P9", f"{type(error).__name__}: {error}")
 
         self.clockwork.spawn(name, body)
 
+    def _ended(self, name: str) -> None:
+        """A supervisor starts it again."""
+        if not self.over:
+            self.tell(name, "is dead")
+            later = self.clockwork.now + self.random.choice((2.0, 20.0, 90.0, 1000.0))
+            self.clockwork.at(later, lambda: self.start(name))
+
     def tell(self, who: str, text: str) -> None:
         """One line of the story."""
         if self.story is not None:
             self.story.append(f"{self.clockwork.now:>9.0f} {who:<6} {text}")
 
-    def began(self, node: Node) -> None:
+    def began(self, it: Node) -> None:
         """A tick begins: a fault for it, as long as there are faults."""
         if self.calm:
-            node.wire.armed = None
+            it.wire.armed = None
             return
         self.ticks += 1
         self._unsound.clear()
         for cloud in self.clouds.values():
             cloud.lag_s, cloud.cut = 0.0, False
         if self.random.random() < OUTSIDE_SHARE:
-            self._outside(node)
-        elif node.wire.armed is None:
-            node.wire.armed = faults.draw(self.random)
+            self._outside()
+        elif it.wire.armed is None:
+            it.wire.armed = faults.draw(self.random)
             self.struck += 1
 
-    def _outside(self, node: Node) -> None:
+    def _outside(self) -> None:
         """A fault that is at no call: of the metrics, the clock, the cloud, or a person."""
         kind = self.random.choice(OUTSIDE)
         cloud = self.random.choice(list(self.clouds.values()))
@@ -140,13 +156,14 @@ class World:
         elif kind == "person":
             self.clouds[self.pools[name].provider].meddle(name, self.random.randint(0, LARGEST + 9))
         elif kind == "step":
-            self._offsets[node.name] = node.clock.offset = self.random.choice(STEPS_S)
+            self._step(self.random.choice(STEPS_S))
         else:
             self._unsound[name] = kind
 
-    def offset(self, name: str) -> float:
-        """By how much the wall clock of a machine is wrong, in seconds."""
-        return self._offsets.get(name, 0.0)
+    def _step(self, offset: float) -> None:
+        """The machine's wall clock jumps."""
+        self.oracle.steps.append((self.clockwork.now, offset - self.offset))
+        self.offset = offset
 
     def sometimes(self, share: float) -> bool:
         """True in that share of cases."""
@@ -160,29 +177,29 @@ class World:
         """The sizes that really are."""
         return {n: self.clouds[pool.provider].true_size(n) for n, pool in self.pools.items()}
 
-    def changed(self, truth: Truth, view: View) -> None:
+    def asked(self, it: Node, pool: str) -> int:
+        """A node is about to call: P6, it leads, by the lease itself. Its generation."""
+        mine, leads = it.lease.generation, self.disk.record.generation
+        if mine != leads:
+            what = f"{it.name} calls for {pool} in generation {mine}, {leads} leads"
+            self.oracle.blame(self.clockwork.now, "P6", what)
+        return mine
+
+    def changed(self, truth: Truth, view: View, *, generation: int) -> None:
         """A call of ours changed a cloud."""
         deed = self.trail.deed(truth.key)
-        ours = Truth(
-            self.clockwork.now, truth.pool, truth.before, truth.after, truth.key, truth.node
-        )
+        ours = replace(truth, at=self.clockwork.now)
         self.tell("cloud", f"{truth.pool} is at {truth.after}, was at {truth.before} ({truth.key})")
-        self.oracle.saw(ours, view, None if deed is None else (deed.action.before, deed.action.after))
+        intended = None if deed is None else (deed.action.before, deed.action.after)
+        self.oracle.saw(ours, view, intended, generation=generation)
 
-    def planned(
-        self,
-        node: Node,
-        snapshot: Snapshot,
-        outlooks: Mapping[str, Outlook],
-        plan: Plan,
-        changes: Sequence[Change],
-    ) -> None:
+    def planned(self, inputs: Inputs, plan: Plan) -> None:
         """P10, now and then: more demand of one pool, all else alike, never makes that pool smaller."""
-        if not outlooks or not self.sometimes(0.05):
+        if not inputs.outlooks or not self.sometimes(0.05):
             return
-        name = self.random.choice(sorted(outlooks))
-        more = {**outlooks, name: raised(outlooks[name], self.random.choice((0.5, 3.0, 20.0)))}
-        other = planner.plan(snapshot, more, self.policy, changes=changes)
+        name = self.random.choice(sorted(inputs.outlooks))
+        more = node.raised(inputs.outlooks[name], self.random.choice((0.5, 3.0, 20.0)))
+        other = decide(replace(inputs, outlooks={**inputs.outlooks, name: more}))
         if _size(other, name) < _size(plan, name):
             what = f"{name} at {_size(other, name)} instead of {_size(plan, name)} for more demand"
             self.oracle.blame(self.clockwork.now, "P10", what)
@@ -216,7 +233,8 @@ class World:
         self.calm = True
         self.tell("world", "calm")
         self._unsound.clear()
-        self._offsets.clear()
+        if self.offset:
+            self._step(0.0)
         for cloud in self.clouds.values():
             cloud.lag_s, cloud.cut = 0.0, False
         self._level = {name: self.random.uniform(0, LARGEST) for name in self.pools}
@@ -232,6 +250,29 @@ class World:
                 what = f"sizes are {self.true_sizes()}, not {goals}, long after the last fault"
                 self.oracle.blame(self.clockwork.now, "P7", what)
             self.clockwork.run(self.clockwork.now + self.interval_s)
+
+
+@contextmanager
+def _senses() -> Iterator[None]:
+    """The program's tick with arrays for its senses."""
+    real, decide_really = (tick.observe, tick.look_ahead, tick.live), tick.decide
+    current: list[Any] = []
+
+    def observe(app: Any, **named: Any) -> Any:
+        current[:] = [app]
+        return node.observe(app, **named)
+
+    def deciding(inputs: Inputs) -> Plan:
+        plan = decide_really(inputs)
+        node.decided(current[0], inputs, plan)
+        return plan
+
+    tick.observe, tick.look_ahead, tick.live = observe, node.look_ahead, node.live
+    tick.decide = deciding
+    try:
+        yield
+    finally:
+        (tick.observe, tick.look_ahead, tick.live), tick.decide = real, decide_really
 
 
 def _size(plan: Plan, name: str) -> float:
@@ -250,12 +291,24 @@ def _policy(random: Random) -> Policy:
         if random.random() < 0.7
     ]
     rule = PoolPolicy(
+        mode_out=Mode.AUTO,
+        mode_in=Mode.AUTO,
+        observe_first_s=0,
         cool_down_out_s=random.choice((0, 0, 120)),
         cool_down_in_s=random.choice((0, 300, 900)),
         step_out=Step(units=random.randint(1, 9), share=1.0),
         step_in=Step(units=random.randint(1, 4), share=0.5),
     )
-    return Policy(default=rule, budgets=tuple(budgets), plan_ttl_s=600)
+    hard = MoneyBudget(scope=Scope.ALL, usd=0.5, window_s=3600, hard=True)
+    return Policy(
+        default=rule,
+        budgets=tuple(budgets),
+        plan_ttl_s=600,
+        interlocks=Interlocks(warm_up_s=random.choice((0, 120, 600)), recent_growth_s=random.choice((0, 600))),
+        flap=random.choice((None, Flap(), Flap(reversals=2, window_s=1800))),
+        money=(hard,) if random.random() < 0.3 else (),
+        fleet_share=random.choice((1.0, 0.5)),
+    )
 
 
 def _pools(random: Random) -> list[Pool]:
