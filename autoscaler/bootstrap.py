@@ -77,6 +77,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
 
         calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
     engine = connect(configuration.state)
+    trail = SqlTrail(engine)
     return App(
         configuration=configuration,
         policy=configuration.policy,
@@ -84,18 +85,19 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         providers=MappingProxyType(_providers(configuration, chosen)),
         metrics=metrics,
         history=History(engine),
-        trail=SqlTrail(engine),
+        trail=trail,
         people=SqlPeople(engine),
         verdicts=SqlVerdicts(engine),
         memories=Memories(engine),
         # Who leads is decided by time that really goes by, also where the configuration's `now` stands still.
-        lease=FileLease(f"{configuration.state}.lease", clock or SystemClock(), holder=_holder()),
+        lease=FileLease(
+            f"{configuration.state}.lease",
+            clock or SystemClock(),
+            holder=f"{socket.gethostname()} process {os.getpid()}",
+            floor=trail.generation,
+        ),
         calendar=calendar,
     )
-
-
-def _holder() -> str:
-    return f"{socket.gethostname()} process {os.getpid()}"
 
 
 def _metrics(source: MetricsSource) -> Metrics:

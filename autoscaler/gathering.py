@@ -12,7 +12,7 @@ from forecasts.types import Series
 from policies.conditions import Conditions, Reading
 from policies.model import Pool
 from policies.plan import Change
-from policies.policy import Signal
+from policies.policy import Freeze, Signal
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 ARRIVAL_S = 60  # beside twice the lead time: how long growth is under way before it is late
 
 
-def conditions(app: App, seen: Seen, now: datetime, *, running_s: float | None = None) -> Conditions:
-    """What is known at `now`; `running_s` is for how long a daemon has watched, None where none does."""
+def conditions(app: App, seen: Seen, *, running_s: float | None = None) -> Conditions:
+    """What is known as of the snapshot, whose pools count as seen from now on.
+
+    `running_s` is for how long a daemon has watched, None where none does.
+    """
+    now = seen.snapshot.taken_at
+    app.trail.see_pools([pool.id for pool in seen.snapshot.pools], now)
     since = now - timedelta(seconds=max((_arrival_s(pool) for pool in seen.snapshot.pools), default=0.0))
     doubtful = {deed.action.target: deed.at for deed in reversed(app.trail.doubtful())}
     growing = not_arrived(seen.snapshot.pools, app.trail.changes(since), now)
@@ -30,7 +35,15 @@ def conditions(app: App, seen: Seen, now: datetime, *, running_s: float | None =
         readings=readings(app.policy.interlocks.signals, seen.series),
         running_s=running_s,
         in_flight={**growing, **doubtful},
+        first_seen=app.trail.first_seen(),
+        freezes=freezes(app, now),
+        approvals=app.people.approvals(now),
     )
+
+
+def freezes(app: App, now: datetime) -> tuple[Freeze, ...]:
+    """Those in force beside the configuration's own; asked again before each call to a provider."""
+    return app.people.freezes(now)
 
 
 def readings(signals: Iterable[Signal], series: Mapping[str, Series]) -> dict[str, Reading]:

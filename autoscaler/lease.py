@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,10 +39,21 @@ class FileLease:
     """The `Lease` port over a file; safe to call from several threads. Raises Fenced and StoreError only."""
 
     def __init__(
-        self, path: str, clock: Clock, *, holder: str, ttl_s: float = TTL_S, margin_s: float = MARGIN_S
+        self,
+        path: str,
+        clock: Clock,
+        *,
+        holder: str,
+        floor: Callable[[], int] = lambda: 0,
+        ttl_s: float = TTL_S,
+        margin_s: float = MARGIN_S,
     ) -> None:
-        """`holder` names this process for people; the generation, not the name, tells holdings apart."""
+        """`holder` names this process for people; the generation, not the name, tells holdings apart.
+
+        Generations are larger than `floor`, so that they rise also where the file was lost.
+        """
         self._path, self._clock, self._holder = Path(path), clock, holder
+        self._floor = floor
         self._ttl_s, self._margin_s = ttl_s, margin_s
         self._mine: Record | None = None
         self._written: Record | None = None  # what we wrote last: while it stands, nobody followed us
@@ -61,7 +72,7 @@ class FileLease:
                 found = self._read()
                 if not locked or not self._free(found, begun):
                     return False
-                taken = Record(holder=self._holder, generation=found.generation + 1)
+                taken = Record(holder=self._holder, generation=max(found.generation, self._floor()) + 1)
                 self._write(taken)
             self._mine, self._ends = taken, begun + self._ttl_s
             return True

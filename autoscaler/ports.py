@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from forecasts.limits import Kind
 from policies.model import Gap, Pool
@@ -73,6 +73,14 @@ class Pools(Protocol):
         """
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A provider that keeps every key it was called with: what became of a lost call is then known."""
+
+    def answer_to(self, key: str) -> Pool | None:
+        """What `resize` answered to that key, None if it was never called with it. As `Pools.read` raises."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Samples:
     """Raw points of one source, as they came: arrays of one length.
@@ -104,8 +112,11 @@ class Trail(Protocol):
     def record_plan(self, plan: Plan) -> bool:
         """Keep a plan; False where the last plan had the same id and only the sighting was kept."""
 
-    def intend(self, plan_id: str, action: Action, at: datetime) -> str:
-        """Write, durably, that an action is about to be tried; returns the idempotency key."""
+    def intend(self, plan_id: str, action: Action, at: datetime, *, generation: int = 0) -> str:
+        """Write, durably, that an action is about to be tried; returns the idempotency key.
+
+        `generation` is that of the leader who tries it, 0 where nobody leads.
+        """
 
     def conclude(self, key: str, outcome: Outcome, change: Change | None) -> None:
         """Write what became of an intent, and the change that was really made."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
 from autoscaler.errors import Fenced
-from autoscaler.gathering import conditions
+from autoscaler.gathering import conditions, freezes
 from autoscaler.lease import Holding
 from autoscaler.observing import Seen, observe
 from autoscaler.outlooks import live, look_ahead
@@ -48,42 +48,45 @@ def turn(
     only: ActionKind | None = None,
     on_progress: Callable[[int], None] | None = None,
     running_s: float | None = None,
+    generation: int = 0,
 ) -> Turn:
     """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded."""
     seen = observe(app)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
-    now = seen.snapshot.taken_at
-    around = conditions(app, seen, now, running_s=running_s)
     inputs = Inputs(
         snapshot=seen.snapshot,
         outlooks=outlooks,
         policy=app.policy,
-        changes=tuple(_changes(app, now)),
-        conditions=around,
+        changes=_changes(app, seen.snapshot.taken_at),
+        conditions=conditions(app, seen, running_s=running_s),
         only=only,
     )
-    plan = decide(inputs)
-    app.trail.record_plan(plan, inputs)
-    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts=forecasts, conditions=around)
+    return _recorded(app, seen, inputs, forecasts, generation=generation)
 
 
 def undo(app: App, actions: Sequence[Action]) -> Turn:
     """The plan that takes actions back, recorded; judged by what demand needs now, without a forecast."""
     seen = observe(app)
     outlooks = live(app, seen)
-    now = seen.snapshot.taken_at
-    around = conditions(app, seen, now)
     inputs = Inputs(
         snapshot=seen.snapshot,
         outlooks=outlooks,
         policy=app.policy,
-        changes=tuple(_changes(app, now)),
-        conditions=around,
+        changes=_changes(app, seen.snapshot.taken_at),
+        conditions=conditions(app, seen),
         undoing=tuple(actions),
     )
+    return _recorded(app, seen, inputs, {})
+
+
+def _recorded(
+    app: App, seen: Seen, inputs: Inputs, forecasts: Mapping[str, Forecast], *, generation: int = 0
+) -> Turn:
     plan = decide(inputs)
-    app.trail.record_plan(plan, inputs)
-    return Turn(seen=seen, plan=plan, outlooks=outlooks, forecasts={}, conditions=around)
+    app.trail.record_plan(plan, inputs, generation=generation)
+    return Turn(
+        seen=seen, plan=plan, outlooks=inputs.outlooks, forecasts=forecasts, conditions=inputs.conditions
+    )
 
 
 def tick(
@@ -103,7 +106,7 @@ def tick(
             return tick(app, holding=holding, running_s=running_s, on_progress=on_progress)
         finally:
             holding.release()
-    done = turn(app, on_progress=on_progress, running_s=running_s)
+    done = turn(app, on_progress=on_progress, running_s=running_s, generation=holding.check())
     now = done.seen.snapshot.taken_at
     words = {
         action.id: permitted(action, policy=app.policy, conditions=done.conditions, now=now)
@@ -125,7 +128,7 @@ def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
     try:
         app.trail.record_plan(plan)
         seen = observe(app)
-        around = conditions(app, seen, seen.snapshot.taken_at)
+        around = conditions(app, seen)
         looked = Turn(seen=seen, plan=plan, outlooks=live(app, seen), forecasts={}, conditions=around)
         return list(_apply(app, looked, lease=app.lease, allowed=lambda _action: True))
     finally:
@@ -155,7 +158,7 @@ def _apply(
             app.policy,
             ledger=ledger,
             now=now,
-            conditions=looked.conditions,
+            conditions=replace(looked.conditions, freezes=freezes(app, app.clock.now())),
         )
 
     world = applying.World(
@@ -164,7 +167,7 @@ def _apply(
     return applying.apply(looked.plan, world, allowed=allowed)
 
 
-def _changes(app: App, now: datetime) -> list[Change]:
+def _changes(app: App, now: datetime) -> tuple[Change, ...]:
     """The changes that guards look back on: those made, and those of which nobody knows whether they were."""
     since = now - timedelta(seconds=app.policy.memory_s)
     perhaps = [
@@ -172,4 +175,4 @@ def _changes(app: App, now: datetime) -> list[Change]:
         for deed in app.trail.doubtful()
         if deed.at >= since
     ]
-    return sorted([*app.trail.changes(since), *perhaps], key=lambda change: change.at)
+    return tuple(sorted([*app.trail.changes(since), *perhaps], key=lambda change: change.at))

@@ -202,6 +202,7 @@ class Policy:
     """Everything the operator wants. A pool without an entry follows `default`.
 
     A plan that shrinks more than `fleet_share` of a provider's units waits for an approval of its actions.
+    `revalidate_s` seconds after a plan a second one has to confirm what the first removes.
     """
 
     default: PoolPolicy = PoolPolicy()
@@ -217,6 +218,7 @@ class Policy:
     events: tuple[Event, ...] = ()
     masks: tuple[Mask, ...] = ()
     plan_ttl_s: int = 3600
+    revalidate_s: int = 15
 
     def of(self, pool_id: str) -> PoolPolicy:
         """The policy of one pool."""

@@ -3,20 +3,23 @@
 Units that are asked for boot for the pool's lead time before they serve; a shrink is immediate and takes
 booting units first. Sizes outside the bounds, versions that moved and keys used for another wish are refused,
 as a careful cloud would. The state survives reopening, and two openers of one file see each other.
+
+It can fail as clouds do, for those who build it by hand: see `FakeCloud`.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from autoscaler.errors import Invalid, NotFound, Stale, Unreachable
-from autoscaler.ports import Clock
+from autoscaler.ports import ORIGINAL_SIZE, Clock
 from policies.model import CapacityType, Demand, Gap, Learnt, Offering, Pool, PoolKind, canonical, iso
 
 CAPABILITIES = ("pools",)
@@ -24,6 +27,8 @@ PERMISSIONS: tuple[str, ...] = ()  # there are no credentials: whoever may write
 
 SCHEMA_VERSION = 1
 BUSY_S = 5.0
+HOOKS = ("list", "read", "before resize", "after resize")  # the last: it is done, the reply is not sent
+NO_HOOKS: Mapping[str, Callable[[str], None]] = MappingProxyType({})
 NO_ZONE = "local"  # where a pool without offerings has its units
 
 _SCHEMA = """
@@ -37,6 +42,14 @@ CREATE TABLE batch (
 );
 CREATE INDEX batch_pool ON batch (pool_id);
 CREATE TABLE call (key TEXT PRIMARY KEY, pool_id TEXT NOT NULL, size INTEGER NOT NULL, answer TEXT NOT NULL);
+"""
+
+# Since version 1, and made where it is not: what was written on the objects themselves.
+_LABELS = """
+CREATE TABLE IF NOT EXISTS label (
+  pool_id TEXT NOT NULL REFERENCES pool, name TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (pool_id, name)
+)
 """
 
 
@@ -54,12 +67,30 @@ def connect(settings: Settings, clock: Clock) -> FakeCloud:
 
 
 class FakeCloud:
-    """The `Pools` port over a SQLite file; `clock` says which units have finished booting."""
+    """The `Pools` and `Remembers` ports over a SQLite file; `clock` says which units have booted.
 
-    def __init__(self, path: str, clock: Clock) -> None:
+    `hooks` are called with a pool's id ("" for `list`) at the points of `HOOKS`, and may raise what a cloud
+    raises, or end the process. `grants(pool_id, before, size)` is the size that a resize really brings about.
+    What this opener changed is seen by its own reads only `lag_s` seconds later.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        clock: Clock,
+        *,
+        hooks: Mapping[str, Callable[[str], None]] = NO_HOOKS,
+        grants: Callable[[str, int, int], int] = lambda _pool_id, _before, size: size,
+        lag_s: float = 0.0,
+    ) -> None:
         """Open or make the file; Invalid where it is not a fake cloud of this version."""
+        unknown = sorted(set(hooks) - set(HOOKS))
+        if unknown:
+            raise ValueError(f"there is no point {unknown[0]}; there are {', '.join(HOOKS)}")
         self._path = path
         self._clock = clock
+        self._hooks, self._grants, self._lag = hooks, grants, timedelta(seconds=lag_s)
+        self._replaced: dict[str, list[tuple[datetime, Pool]]] = {}  # what lagging reads still show
         with self._transaction() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -69,6 +100,7 @@ class FakeCloud:
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise Invalid(f"{path} is no fake cloud of version {SCHEMA_VERSION}; name another file")
+            database.execute(_LABELS)
 
     def create(self, pool: Pool) -> Pool:
         """Make a pool with `pool.desired` units that serve at once, and read it; see `create_all`."""
@@ -87,32 +119,71 @@ class FakeCloud:
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """Every pool, by id; this cloud hides nothing."""
+        self._at("list", "")
         with self._transaction("BEGIN") as database:
             ids = [row[0] for row in database.execute("SELECT id FROM pool ORDER BY id")]
-            return tuple(self._read(database, pool_id) for pool_id in ids), ()
+            return tuple(self._shown(self._read(database, pool_id)) for pool_id in ids), ()
 
     def read(self, pool_id: str) -> Pool:
         """One pool as it is now; NotFound if there is none."""
+        self._at("read", pool_id)
         with self._transaction("BEGIN") as database:
-            return self._read(database, pool_id)
+            return self._shown(self._read(database, pool_id))
+
+    def answer_to(self, key: str) -> Pool | None:
+        """What a resize with that key answered, None if there was none."""
+        self._at("read", "")
+        with self._transaction("BEGIN") as database:
+            row = database.execute("SELECT answer FROM call WHERE key = ?", (key,)).fetchone()
+            return None if row is None else _pool(json.loads(row[0]))
+
+    def label(self, pool_id: str, name: str, value: str | None) -> None:
+        """Write a label on a pool, or take it away (None), as a person would; its version stays."""
+        with self._transaction() as database:
+            self._read(database, pool_id)
+            database.execute("DELETE FROM label WHERE pool_id = ? AND name = ?", (pool_id, name))
+            if value is not None:
+                database.execute("INSERT INTO label VALUES (?, ?, ?)", (pool_id, name, value))
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
         """Ask for `size` units, once for each `key`; see the port. Raises NotFound, Stale and Invalid."""
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
+        self._at("before resize", pool_id)
         with self._transaction() as database:
-            answer = _remembered(database, pool_id, size, key)
-            if answer is not None:
-                return answer
-            pool = self._read(database, pool_id)
-            if version != pool.version:
-                raise Stale(f"{pool_id} is at version {pool.version}, not {version or 'none'}: read it again")
-            _refuse_size(pool, size)
-            if size != pool.desired:
-                self._change(database, pool, size)
-            after = self._read(database, pool_id)
-            database.execute("INSERT INTO call VALUES (?, ?, ?, ?)", (key, pool_id, size, canonical(after)))
-            return after
+            after = _remembered(database, pool_id, size, key)
+            if after is None:
+                after = self._resize(database, pool_id, size, version=version, key=key)
+        self._at("after resize", pool_id)
+        return after
+
+    def _resize(
+        self, database: sqlite3.Connection, pool_id: str, size: int, *, version: str, key: str
+    ) -> Pool:
+        pool = self._read(database, pool_id)
+        if version != pool.version:
+            raise Stale(f"{pool_id} is at version {pool.version}, not {version or 'none'}: read it again")
+        _refuse_size(pool, size)
+        granted = self._grants(pool_id, pool.desired, size)
+        if granted != pool.desired:
+            self._change(database, pool, granted)
+            self._replaced.setdefault(pool_id, []).append((self._clock.now(), pool))
+        after = self._read(database, pool_id)
+        database.execute("INSERT INTO call VALUES (?, ?, ?, ?)", (key, pool_id, size, canonical(after)))
+        return after
+
+    def _at(self, point: str, pool_id: str) -> None:
+        if point in self._hooks:
+            self._hooks[point](pool_id)
+
+    def _shown(self, pool: Pool) -> Pool:
+        """The pool as its reader sees it: as it was before the oldest change that is too young to be seen."""
+        if not self._lag:
+            return pool
+        now = self._clock.now()
+        young = [entry for entry in self._replaced.get(pool.id, ()) if now < entry[0] + self._lag]
+        self._replaced[pool.id] = young
+        return young[0][1] if young else pool
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """Whether `resize` would be let; raises what it would raise."""
@@ -133,6 +204,8 @@ class FakeCloud:
             "UPDATE pool SET desired = ?, revision = revision + 1, last_scaled_at = ? WHERE id = ?",
             (size, iso(now), pool.id),
         )
+        original = "INSERT INTO label VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        database.execute(original, (pool.id, ORIGINAL_SIZE, str(pool.desired)))
 
     def _read(self, database: sqlite3.Connection, pool_id: str) -> Pool:
         row = database.execute(
@@ -145,11 +218,13 @@ class FakeCloud:
         ready = dict.fromkeys(_zones(pool), 0)
         serving = "SELECT zone, sum(units) FROM batch WHERE pool_id = ? AND serves_at <= ? GROUP BY zone"
         ready.update(database.execute(serving, (pool_id, self._clock.now().timestamp())))
+        labels = database.execute("SELECT name, value FROM label WHERE pool_id = ?", (pool_id,))
         return replace(
             pool,
             desired=desired,
             ready=ready,
             version=str(revision),
+            labels={**pool.labels, **dict(labels)},
             last_scaled_at=None if scaled is None else datetime.fromisoformat(scaled),
         )
 

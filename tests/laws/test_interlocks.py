@@ -1,4 +1,4 @@
-"""Interlocks at the exact edge of what they hold, for shrinking only; and freeze windows over clocks and zones."""
+"""Interlocks at the exact edge of what they hold, for shrinking only; freeze windows over clock changes."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_f65_nothing_shrinks_while_the_daemon_warms_up(running_s, left_s):
     ],
 )
 def test_what_grew_lately_does_not_shrink(seconds, before, after, holding):
-    """Growth 599 s ago holds, 600 s ago no more; a shrink is no growth, and another pool's growth is its own."""
+    """Growth 599 s ago holds, 600 s ago no more; a shrink is no growth, nor is another pool's."""
     rules = replace(QUIET, recent_growth_s=600)
     mine = Change(target="api", at=draw.ago(seconds), before=before, after=after)
     expected = [(Guard.RECENT_GROWTH, draw.ago(seconds - 600))] if holding else []
@@ -358,7 +358,7 @@ def test_interlocks_come_after_protection_and_before_the_cool_down():
         lambda p, k, g: (p, replace(k, readings=reading(0)), g),
         lambda p, k, g: (replace(p, ready={"a": 100}), k, g),
         lambda p, k, g: (p, replace(k, running_s=None), g),
-        lambda p, k, g: (p, k, ()),
+        lambda p, k, _: (p, k, ()),
         lambda p, k, g: (p, replace(k, in_flight={}), g),
     ):
         wish = replace(wish, pool=pool)

@@ -60,15 +60,17 @@ class Trail:
 
     def __init__(self, *, broken=False):
         self.log = []
+        self.generations = []
         self.changes_made = []
         self._broken = broken
 
     def record_plan(self, _plan):
         return True
 
-    def intend(self, _plan_id, action, _at):
+    def intend(self, _plan_id, action, _at, *, generation=0):
         if self._broken:
             raise StoreError("the disk is full")
+        self.generations.append(generation)
         self.log.append(("intent", action.target))
         return f"key-{len(self.log)}-{action.id}"
 
@@ -222,7 +224,7 @@ def test_f42_the_first_failed_shrink_stops_the_other_shrinks(error):
         Status.REFUSED,
     ]
     assert made.actions[1].id in done["c"].error
-    assert [call[0] for call in cloud.calls] == ["a", "b", "d"]
+    assert [call[0] for call in cloud.calls] == ["d", "a", "b"], "growth goes first"
 
 
 def test_a_refused_or_stale_shrink_stops_nobody():
