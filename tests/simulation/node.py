@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoscaler import tick
-from autoscaler.daemon import KEEP_S, STAND_BY_S, Daemon, next_due
+from autoscaler.daemon import Daemon, next_due
 from autoscaler.lease import Holding
 from autoscaler.observing import Seen
 from forecasts.types import Series
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 STEP_S = 60
 WATCHDOG_S = 900
+KEEP_S = 10.0  # coarser than the program's, for speed; well within the lease
+STAND_BY_S = 15.0
 
 
 @dataclass(slots=True)
@@ -119,6 +121,9 @@ class LivingClock(NodeClock):
 
     def sleep(self, seconds: float) -> None:
         """Let the world go on, by the keeper's slices."""
+        if self._world.calm:  # between two ticks in calm the lease lapses, and is taken anew
+            super().sleep(seconds)
+            return
         ends = self.monotonic() + seconds
         while (left := ends - self.monotonic()) > 0:
             super().sleep(min(left, KEEP_S))
@@ -191,7 +196,7 @@ class Node:
             self.daemon.one(running_s=self.clock.monotonic() - started)
             now = self.clock.monotonic()
             due, _ = next_due(due, now, self.world.interval_s, started)
-            if not self.daemon.leads:
+            if not self.daemon.leads and not self.world.calm:
                 due = min(due, now + STAND_BY_S)
             self.clock.sleep(max(due - now, 0.1))
         self.lease.release()

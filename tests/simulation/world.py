@@ -60,7 +60,7 @@ class World:
         for pool in self.pools.values():
             self.clouds.setdefault(pool.provider, SimulatedCloud(self.clockwork.moment)).create(pool)
         self.oracle = Oracle(policy=self.policy, pools=self.pools)
-        self.interval_s = self.random.choice((60.0, 60.0, 120.0, 300.0))
+        self.interval_s = self.random.choice((60.0, 60.0, 120.0))
         self.ticks = self.struck = 0
         self.calm = self.over = False
         self.story: list[str] | None = [] if tell else None
@@ -241,10 +241,13 @@ class World:
         goals = {
             n: min(max(math.ceil(self._level[n]), pool.minimum), pool.maximum) for n, pool in self.pools.items()
         }
-        longest = max([budget.window_s for budget in self.policy.budgets] + [600])
+        rule, policy = self.policy.default, self.policy
+        longest = max([budget.window_s for budget in policy.budgets] + [600])
         to_go = sum(max(0, size - goals[name]) for name, size in self.true_sizes().items())
         self.interval_s = max(60.0, longest / 2)
-        ends = self.clockwork.now + (to_go + 4) * longest + 2 * max(STEPS_S) + 4000
+        each = 2 * longest + rule.cool_down_in_s + policy.interlocks.recent_growth_s
+        flap = policy.flap.window_s if policy.flap else 0
+        ends = self.clockwork.now + (to_go + 4) * each + flap + 2 * max(STEPS_S) + 4000
         while self.true_sizes() != goals and not self.oracle.violations:
             if self.clockwork.now > ends:
                 what = f"sizes are {self.true_sizes()}, not {goals}, long after the last fault"
