@@ -23,7 +23,7 @@ from autoscaler.errors import (
     StoreError,
     Unreachable,
 )
-from autoscaler.ports import FREEZE, Clock, Lease, Pools, Trail
+from autoscaler.ports import Clock, Lease, Pools, Trail
 from policies.guards import Wish, frozen
 from policies.model import Pool, iso
 from policies.plan import Action, Change, Guard, Outcome, Plan, Status
@@ -43,16 +43,20 @@ _STATUS: tuple[tuple[type[Exception], Status], ...] = (
 CLOCK_SKEW_S = 60
 SLICE_S = 1.0  # a freeze or a lost lease is noticed within so much of the wait
 
+KEEP_S = 5.0  # how often a run extends the lease
+Labels = Mapping[str, Mapping[str, str]]  # of each pool
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """What applying needs: who answers for each pool, where it is written down, who leads, and the time.
 
     `permit` says why an action may not be done to the pool as it was just read, "" where it may;
-    `unanswered` says of a pool without an owner what its provider said instead of listing it. `freezes` are
-    those in force at the moment of asking. `replan` makes a plan from a fresh look, `revalidate_s` seconds
-    after the first; None where shrinks are not to be confirmed. `approval` takes the approval that an action
-    needs for the intent with that key, False where there is none any more.
+    `unanswered` says of a pool without an owner what its provider said instead of listing it. `freezes` tells
+    those in force at the moment of asking, of the labels of pools (by id) that it is given. `replan` makes
+    a plan from a fresh look, `revalidate_s` seconds after the first; None where shrinks are not to be
+    confirmed. `approval` takes the approval that an action needs for the intent with that key, False where
+    there is none any more.
     """
 
     owners: Mapping[str, Pools]
@@ -61,7 +65,7 @@ class World:
     permit: Callable[[Action, Pool], str]
     unanswered: Mapping[str, str] = field(default_factory=dict)
     lease: Lease | None = None
-    freezes: Callable[[], Sequence[Freeze]] = tuple
+    freezes: Callable[[Labels], Sequence[Freeze]] = lambda _labels: ()
     replan: Callable[[], Plan] | None = None
     revalidate_s: float = 15.0
     approval: Callable[[Action, str], bool] = lambda _action, _key: True
@@ -113,6 +117,7 @@ class _Run:
         self._fenced = ""  # why nothing more is tried
         self._shrinks_stopped = ""  # the action after which nothing more is removed
         self._generation: int | None = None
+        self._kept: float | None = None  # when the lease was extended last, on the monotonic clock
 
     def do(self, action: Action, *, doubt: str = "") -> Outcome:
         """Do it; `doubt` is why a shrink was not confirmed."""
@@ -132,12 +137,13 @@ class _Run:
 
         A process that does not lead writes nothing.
         """
+        trail = self._world.trail
         try:
             generation = self._keep()
+            key = trail.intend(self._plan.id, action, self._world.clock.now(), generation=generation)
         except Fenced as error:
+            self._fenced = str(error)
             return self._outcome(action, Status.REFUSED, f"{Guard.LEASE}: {error}")
-        trail = self._world.trail
-        key = trail.intend(self._plan.id, action, self._world.clock.now(), generation=generation)
         outcome, change = act(key)
         trail.conclude(key, outcome, change)
         return outcome
@@ -167,13 +173,13 @@ class _Run:
                 self._keep()
             except Fenced:
                 return ""  # the run is fenced from now on
-            for freeze in self._world.freezes():
+            for freeze in self._world.freezes({}):
                 if freeze.scope is Scope.ALL and (freeze.until is None or clock.now() < freeze.until):
                     return f"{Guard.FROZEN}: {freeze.why or 'frozen by the operator'}"
         return ""
 
     def _keep(self) -> int:
-        """Renew the lease; the generation. Fenced where it was lost, even if it is held anew since."""
+        """Extend the lease where it is time; the generation. Fenced where it was lost, even if held anew."""
         lease = self._world.lease
         if lease is None:
             return 0
@@ -181,7 +187,10 @@ class _Run:
             raise Fenced(self._fenced)
         try:
             self._lead(lease)
-            lease.acquire()
+            now = self._world.clock.monotonic()
+            if self._kept is None or now >= self._kept + KEEP_S:
+                lease.keep()
+                self._kept = now
             return self._lead(lease)
         except Fenced as error:
             self._fenced = str(error)
@@ -282,9 +291,8 @@ def _of_answer(before: int, answered: int, wanted: int) -> tuple[Status, str]:
 
 def _frozen(action: Action, pool: Pool, world: World) -> str:
     """Why the pool is frozen at this moment, by anyone or by the mark on itself; "" where it is not."""
-    if pool.labels.get(FREEZE):
-        return f"{Guard.FROZEN}: {pool.id} says {pool.labels[FREEZE]}"
-    verdict = frozen(Wish(pool=pool, wanted=action.after), world.freezes(), world.clock.now())
+    freezes = world.freezes({pool.id: pool.labels})
+    verdict = frozen(Wish(pool=pool, wanted=action.after), freezes, world.clock.now())
     return f"{verdict.guard}: {verdict.why}" if verdict.guard is not None else ""
 
 

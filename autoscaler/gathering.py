@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoscaler.settling import underway
 from forecasts.types import Series
 from policies.conditions import Conditions, Reading
 from policies.model import Pool
@@ -29,12 +30,11 @@ def conditions(app: App, seen: Seen, *, running_s: float | None = None) -> Condi
     now = seen.snapshot.taken_at
     app.trail.see_pools([pool.id for pool in seen.snapshot.pools], now)
     since = now - timedelta(seconds=max((_arrival_s(pool) for pool in seen.snapshot.pools), default=0.0))
-    doubtful = {deed.action.target: deed.at for deed in reversed(app.trail.doubtful())}
     growing = not_arrived(seen.snapshot.pools, app.trail.changes(since), now)
     return Conditions(
         readings=readings(app.policy.interlocks.signals, seen.series),
         running_s=running_s,
-        in_flight={**growing, **doubtful},
+        in_flight={**growing, **underway(app.trail.doubtful(), now)},
         first_seen=app.trail.first_seen(),
         freezes=freezes(app, now),
         approvals=app.people.approvals(now),

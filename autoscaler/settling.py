@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from autoscaler.errors import LoadlineError, NotFound, ProviderError
 from autoscaler.ports import Clock, Pools, Remembers, Trail
+from policies.deeds import Deed
 from policies.model import Pool
 from policies.plan import Action, Change, Outcome, Status
-
-if TYPE_CHECKING:
-    from autoscaler.store.trail import Deed
 
 UNDERWAY_S = 150  # a call's deadline (30 s), a clock's skew (60 s), and how late a reading may be (60 s)
 GIVEN_UP_S = 86400  # what could not be told for a day will not be told by asking again

@@ -23,6 +23,7 @@ _LABEL = 9
 _DROPPED = ("actions/day", "unserved", "unit-hours", "x clairvoyant", "cost")
 _STATUS = {
     Status.APPLIED: "applied",
+    Status.PARTIAL: "applied in part",
     Status.REHEARSED: "rehearsed, nothing was changed",
     Status.STALE: "not applied: the target had moved since it was read",
     Status.REFUSED: "refused",

@@ -31,6 +31,7 @@ _CODES = {
     Status.FAILED: FAILED,
     Status.UNKNOWN: FAILED,
     Status.APPLIED: OK,
+    Status.PARTIAL: FAILED,
     Status.REHEARSED: OK,
 }
 
@@ -147,7 +148,7 @@ def tell_applied(plan: Plan, done: Sequence[tuple[Action, Outcome]]) -> int:
         why = f"all {len(plan.held)} that it wants are held" if plan.held else "it wants no change"
         click.echo(f"Nothing to apply of plan {plan.id}: {why}.")
         return HELD if plan.held else OK
-    applied = sum(outcome.status is Status.APPLIED for _, outcome in done)
+    applied = sum(outcome.status in {Status.APPLIED, Status.PARTIAL} for _, outcome in done)
     if applied == len(plan.actions):
         click.echo(f"Applied plan {plan.id}:")
     elif applied:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from autoscaler.commands import flags, showing
 from autoscaler.errors import UsageError
-from policies.plan import Action, Status
+from policies.deeds import MADE
+from policies.plan import Action
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
@@ -40,16 +42,17 @@ def command(*, what: str, config: str | None, dry_run: bool) -> int:
 
 
 def _applied(app: App, what: str) -> list[Action]:
-    """The actions of a plan that were applied, in order, or one action the last time that it was."""
+    """What was done of a plan, in order, or of one action the last time: of a part, as far as it went."""
     if app.trail.plan(what) is not None:
-        done = [
-            action
-            for action, outcome in app.trail.outcomes(what)
-            if outcome is not None and outcome.status is Status.APPLIED
-        ]
+        found = app.trail.outcomes(what)
     else:
-        deeds = app.trail.actions(what)
-        done = [deed.action for deed in deeds if deed.change is not None][-1:]
+        deeds = [deed for deed in app.trail.actions(what) if deed.made]
+        found = [(deed.action, deed.outcome) for deed in deeds][-1:]
+    done = [
+        action if outcome.observed_after is None else replace(action, after=outcome.observed_after)
+        for action, outcome in found
+        if outcome is not None and outcome.status in MADE
+    ]
     if not done:
         raise UsageError(f"nothing that was applied has the id {what}; `loadline explain` shows what was")
     return done

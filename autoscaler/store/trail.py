@@ -203,10 +203,13 @@ class SqlTrail:
             full = deeds.resolved(connection, _INTENT.c.action_id, prefix, "actions")
             return self._deeds(connection, select(_INTENT).where(_INTENT.c.action_id == full))
 
-    def pool(self, pool_id: str) -> Sequence[Deed]:
-        """Everything that was intended for a pool, oldest first."""
+    def pool(self, pool_id: str, *, since: datetime | None = None) -> Sequence[Deed]:
+        """Everything that was intended for a pool (at or after `since`), oldest first."""
+        query = select(_INTENT).where(_INTENT.c.target == pool_id)
+        if since is not None:
+            query = query.where(_INTENT.c.at >= moment_text(since))
         with reading(self._engine) as connection:
-            return self._deeds(connection, select(_INTENT).where(_INTENT.c.target == pool_id))
+            return self._deeds(connection, query)
 
     def proposals(self, *, action: str = "", pool: str = "") -> Sequence[Proposal]:
         """Where plans had an action (id or prefix) or anything for a pool, held or not, oldest first.

@@ -1,0 +1,102 @@
+"""Whether a change did what it should: did capacity arrive, and did the service level fall after a shrink.
+
+The service level is compared by a one-sided Mann-Whitney U test of the points after the change against those
+of the window before it, which asks nothing of their distribution but takes them as independent. Points that
+follow each other are not quite so; what calls it worse therefore needs a median that moved by 5 % as well.
+A shrink is looked at when a quarter, half and the whole of its window have passed, and the level of 1 % is
+shared between these looks: of shrinks that change nothing, about one in a hundred is called worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from policies.deeds import Deed, Verdict
+from policies.model import Pool
+from policies.plan import Change, Fact, Status
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ARRIVAL_S = 60  # beside twice the lead time: how long units may take to serve
+LEVEL = 0.01  # the probability of calling a shrink worse that changed nothing
+LOOKS = (0.25, 0.5, 1.0)  # when it is looked at, in shares of the window
+MOVED = 0.05  # by what share the median must have moved as well
+POINTS = 8  # fewer, on either side, tell nothing
+WINDOW_S = 3600  # before, and after; longer where so much has too few points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The service level after against before: `p` of the test, the medians, and whether it is worse."""
+
+    worse: bool
+    p: float
+    before: float
+    after: float
+
+    def facts(self, series: str, window: str) -> tuple[Fact, ...]:
+        """What people are shown."""
+        return (
+            Fact(name="median before", value=self.before, source=series, window=window),
+            Fact(name="median after", value=self.after, source=series, window=window),
+            Fact(name="p of Mann-Whitney's U", value=self.p, source=series, window=window),
+        )
+
+
+def arrived(change: Change, pool: Pool, now: datetime) -> Verdict:
+    """Whether the units of a growth serve: within twice the lead time and a minute, else they are late.
+
+    Unknown where the pool does not tell what is ready, or was made smaller than the growth since.
+    """
+    if pool.desired < change.after:
+        return Verdict.UNKNOWN
+    if pool.ready and pool.ready_units >= change.after:
+        return Verdict.CONFIRMED
+    if now < change.at + timedelta(seconds=2 * pool.lead_time_s + ARRIVAL_S):
+        return Verdict.WAITING
+    return Verdict.LATE if pool.ready else Verdict.UNKNOWN
+
+
+def moved_by_others(deeds: Sequence[Deed]) -> int:
+    """How often someone else moved a pool between what we did to it (oldest first), or right before it."""
+    moves, left_at = 0, None
+    for deed in deeds:
+        if deed.outcome is not None and deed.outcome.status is Status.STALE:
+            moves, left_at = moves + 1, None  # that move is counted
+        elif deed.change is not None:
+            moves += left_at is not None and left_at != deed.change.before
+            left_at = deed.change.after
+    return moves
+
+
+def window_s(step_s: int) -> int:
+    """The window of a series in seconds: an hour, or as long as it takes for enough points at each look."""
+    return max(WINDOW_S, int(np.ceil(POINTS / LOOKS[1])) * step_s)
+
+
+def look_due(since_s: float, window: int) -> float | None:
+    """The seconds after the change that the latest due look covers; None before the first one."""
+    due = [share * window for share in LOOKS if share * window <= since_s]
+    return due[-1] if due else None
+
+
+def worsened(
+    before: NDArray[np.float64], after: NDArray[np.float64], *, larger_is_worse: bool
+) -> Compared | None:
+    """The points after against those before, float64 [time], NaN for none; None where too few are known."""
+    from scipy.stats import mannwhitneyu  # noqa: PLC0415 - half a second, only where something has shrunk
+
+    before, after = before[np.isfinite(before)], after[np.isfinite(after)]
+    if min(len(before), len(after)) < POINTS:
+        return None
+    sign = 1.0 if larger_is_worse else -1.0
+    p = float(mannwhitneyu(sign * after, sign * before, alternative="greater").pvalue)
+    old, new = float(np.median(before)), float(np.median(after))
+    moved = sign * (new - old) > MOVED * abs(old)
+    return Compared(worse=p < LEVEL / len(LOOKS) and moved, p=p, before=old, after=new)
