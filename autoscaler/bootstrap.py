@@ -120,6 +120,11 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
     return connected
 
 
+def world_clock(configuration: Configuration) -> Clock:
+    """The clock of a configuration; DataError or MetricsError where its last sample cannot be told."""
+    return _clock(configuration, tuple(_metrics(source) for source in configuration.metrics))
+
+
 def _clock(configuration: Configuration, metrics: Sequence[Metrics]) -> Clock:
     if isinstance(configuration.now, datetime):
         return SetClock(configuration.now)

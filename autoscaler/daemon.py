@@ -215,6 +215,14 @@ class Daemon:
                 after=action.after,
                 why=permission.why,
             )
+        for deed, outcome in turn.settled:
+            self.log.info(
+                "settled",
+                action=deed.action.id,
+                pool=deed.action.target,
+                status=outcome.status,
+                why=outcome.error,
+            )
         for action, outcome in turn.outcomes:
             tell = self.log.info if outcome.status in _WELL else self.log.warning
             tell(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoscaler.freezing import in_force, labels_of
 from autoscaler.settling import underway
 from forecasts.types import Series
 from policies.conditions import Conditions, Reading
 from policies.model import Pool
 from policies.plan import Change
-from policies.policy import Freeze, Signal
+from policies.policy import Signal
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
@@ -36,14 +37,9 @@ def conditions(app: App, seen: Seen, *, running_s: float | None = None) -> Condi
         running_s=running_s,
         in_flight={**growing, **underway(app.trail.doubtful(), now)},
         first_seen=app.trail.first_seen(),
-        freezes=freezes(app, now),
+        freezes=in_force(app, now, labels_of(seen.snapshot)),
         approvals=app.people.approvals(now),
     )
-
-
-def freezes(app: App, now: datetime) -> tuple[Freeze, ...]:
-    """Those in force beside the configuration's own; asked again before each call to a provider."""
-    return app.people.freezes(now)
 
 
 def readings(signals: Iterable[Signal], series: Mapping[str, Series]) -> dict[str, Reading]:

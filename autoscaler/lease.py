@@ -220,15 +220,15 @@ class Holding:
         self.acting = False  # whether the world may be about to change: then nothing is broken off
 
     def acquire(self) -> bool:
-        """Whether it is still held; never takes another one."""
-        try:
-            return self.check() == self._generation
-        except Fenced:
-            return False
+        """Extend it; never takes another one."""
+        return self.keep()
 
     def keep(self) -> bool:
         """Extend it; False where it ended."""
-        return self._lease.keep() and self.acquire()
+        try:
+            return self.check() == self._generation and self._lease.keep()
+        except Fenced:
+            return False
 
     def check(self) -> int:
         """The generation; Fenced where the holding ended, or the process is about to stop."""

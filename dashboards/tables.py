@@ -1,4 +1,4 @@
-"""Plain-text tables: scalers side by side, and the story of one action."""
+"""Plain-text tables: scalers side by side, and what they chose."""
 
 from __future__ import annotations
 
@@ -12,24 +12,14 @@ import numpy as np
 from dashboards import wording
 from dashboards.columns import aligned, fitted
 from dashboards.ink import sparkline, wrap
+from dashboards.story import Labelled
 from dashboards.views import ReplayRow, of_baseline
 from forecasts.types import Forecast, Series
-from policies.model import Pool
-from policies.plan import Action, Change, Fact, Held, Outcome, Plan, Status
+from policies.plan import Fact
 from policies.units import format_share
 
-_LABEL = 9
 # What a replay's table leaves out first where it has no room; pool, scaler and violation always stay.
 _DROPPED = ("actions/day", "unserved", "unit-hours", "x clairvoyant", "cost")
-_STATUS = {
-    Status.APPLIED: "applied",
-    Status.PARTIAL: "applied in part",
-    Status.REHEARSED: "rehearsed, nothing was changed",
-    Status.STALE: "not applied: the target had moved since it was read",
-    Status.REFUSED: "refused",
-    Status.FAILED: "failed",
-    Status.UNKNOWN: "unknown: the provider's answer was lost",
-}
 
 
 def replay_table(rows: Sequence[ReplayRow], *, baseline: str = "hpa", width: int = 0) -> str:
@@ -102,43 +92,6 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def explain_text(
-    plan: Plan,
-    action: Action | Held,
-    *,
-    pool: Pool | None = None,
-    outcomes: Sequence[Outcome | None] = (),
-    changes: Sequence[Change] = (),
-    width: int = 100,
-) -> str:
-    """The story of one action of a plan: what, why, by which facts, what guards said, what became of it.
-
-    `outcomes` has one entry for each intent that was written, None where its outcome is in doubt;
-    `changes` are those of the action's target, oldest first. Each line is at most `width` cells.
-    """
-    act = action.action if isinstance(action, Held) else action
-    story = _Story(width=max(60, width))
-    story.tell(
-        "action", f"{wording.symbol(act)} {wording.name(act.target)}  {wording.size(act)}  ({act.kind})"
-    )
-    story.tell("", f"id {act.id}, in plan {plan.id}, made {wording.moment(plan.made_at)}")
-    story.tell("why", f"{wording.reason(act)} ({act.reason})")
-    story.tell("sure", wording.confidence(act, plan, pool))
-    for number, fact in enumerate(act.because):
-        source = f", from {wording.name(fact.source)}" if fact.source else ""
-        story.tell("" if number else "facts", f"{wording.fact(fact)}{source}")
-    story.tell("money", _money(act))
-    story.tell(
-        "undo", f"{act.undo_class}; {act.disruption:,} units stop" if act.disruption else act.undo_class
-    )
-    _tell_guards(story, plan, act)
-    _tell_outcomes(story, act, outcomes)
-    for number, change in enumerate(changes):
-        label = "" if number else "changes"
-        story.tell(label, f"{wording.moment(change.at)}  {change.before:,} -> {change.after:,} units")
-    return "\n".join(story.lines) + "\n"
-
-
 def followed_text(lines: Sequence[tuple[str, str]], *, width: int = 100) -> str:
     """For each series what its portfolio followed, wrapped at `width` cells."""
     out: list[str] = []
@@ -150,7 +103,7 @@ def followed_text(lines: Sequence[tuple[str, str]], *, width: int = 100) -> str:
 
 def choice_text(facts: Sequence[Fact], told_at: datetime, *, width: int = 100) -> str:
     """What a scaler that learns chose for a pool, as of a moment; each line at most `width` cells."""
-    story = _Story(width=max(60, width))
+    story = Labelled(width=max(60, width))
     story.tell("chosen", f"as of {wording.moment(told_at)}")
     for fact in facts:
         story.tell("", wording.fact(fact) + (f", from {wording.name(fact.source)}" if fact.source else ""))
@@ -181,48 +134,3 @@ def forecast_table(series: Sequence[Series], forecasts: Sequence[Forecast]) -> s
     low, high = (f"{forecasts[0].levels[k]:g}" for k in (0, -1)) if forecasts else ("", "")
     head = ["series", "model", "past | median ahead", f"mean {low}", f"mean {high}", f"peak {high}"]
     return aligned(head, rows, left=3)
-
-
-class _Story:
-    """Labelled lines, wrapped under their label."""
-
-    def __init__(self, *, width: int) -> None:
-        self.width = width
-        self.lines: list[str] = []
-
-    def tell(self, label: str, text: str) -> None:
-        first, *rest = wrap(text, self.width, " " * _LABEL) or [""]
-        self.lines += [label.ljust(_LABEL) + first[_LABEL:], *rest]
-
-
-def _money(action: Action) -> str:
-    if action.hourly_delta_usd is None:
-        return "price unknown"
-    usd = action.hourly_delta_usd.mid
-    spread = wording.usd_range(action.hourly_delta_usd)
-    text = f"{wording.hourly(usd)}, {wording.monthly(usd)}" + (f", {spread}" if spread else "")
-    return text if action.billable else f"{text}; allocated, not billed"
-
-
-def _tell_guards(story: _Story, plan: Plan, action: Action) -> None:
-    holding = [held for held in plan.held if held.action.target == action.target]
-    for held in holding:
-        whole = "it" if held.action.id == action.id else f"the rest, {wording.size(held.action)}"
-        story.tell("guards", f"{held.guard} held {whole}, {wording.until(held)}: {wording.guard(held)}")
-    if not holding:
-        story.tell("guards", "none held any part of it")
-
-
-def _tell_outcomes(story: _Story, action: Action, outcomes: Sequence[Outcome | None]) -> None:
-    if not outcomes:
-        story.tell("outcome", "it was never tried")
-    for outcome in outcomes:
-        if outcome is None:
-            story.tell("outcome", "in doubt: it was about to be tried, and no outcome was written")
-            continue
-        seen = "" if outcome.observed_after is None else f", {outcome.observed_after:,} units were then seen"
-        wanted = (
-            "" if outcome.observed_after in {None, action.after} else f" ({action.after:,} were asked for)"
-        )
-        error = f": {wording.prose(outcome.error)}" if outcome.error else ""
-        story.tell("outcome", f"{wording.moment(outcome.at)}  {_STATUS[outcome.status]}{seen}{wanted}{error}")

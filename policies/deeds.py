@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from policies.conditions import Approval
 from policies.plan import Action, Change, Fact, Guard, Outcome, Status
+from policies.policy import Freeze
 
 MADE = frozenset({Status.APPLIED, Status.PARTIAL})  # the world was changed
 
@@ -82,3 +84,31 @@ class Event:
     pool: str
     text: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A freeze with who said it and when, and who lifted it, when and why (None and "" while it stands).
+
+    `by` and `at` are "" and None where only a plan's inputs tell that it was in force.
+    """
+
+    freeze: Freeze
+    by: str = ""
+    at: datetime | None = None
+    lifted_by: str = ""
+    lifted_at: datetime | None = None
+    lifted_why: str = ""
+
+    def held_at(self, moment: datetime) -> bool:
+        """Whether it was in force at that moment."""
+        ends = [end for end in (self.lifted_at, self.freeze.until) if end is not None]
+        return (self.at is None or self.at <= moment) and all(moment < end for end in ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An approval, and the key of the intent that used it, "" while none has."""
+
+    approval: Approval
+    used_by: str = ""

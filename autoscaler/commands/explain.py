@@ -10,7 +10,8 @@ import click
 
 from autoscaler.clock import SystemClock
 from autoscaler.commands import flags, showing
-from autoscaler.errors import UsageError
+from autoscaler.errors import StoreError, UsageError
+from policies.policy import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from autoscaler.config import Configuration
-    from autoscaler.store.trail import Proposal, SqlTrail
+    from autoscaler.store.trail import SqlTrail
+    from dashboards.story import Story
     from dashboards.wording import Steps
+    from policies.deeds import Deed, Frozen, Proposal
     from policies.plan import Action, Held, Plan
+    from policies.policy import Freeze
 
 
 @click.command(short_help="The story of a plan, an action or a pool.")
@@ -48,21 +52,24 @@ def command(*, what: str, config: str | None) -> None:
         return
     found = trail.proposals(pool=what) if pool else trail.proposals(action=what)
     if pool:
-        _tell_pool(trail, engine, what, found)
+        _tell_pool(trail, engine, settings, what, found)
         return
     if not found:
         raise UsageError(f"no plan, action or pool {what} is in {settings.state}")
     newest = found[-1].plan_id
-    _tell_actions(trail, [proposal for proposal in found if proposal.plan_id == newest])
+    _tell_actions(trail, engine, settings, [one for one in found if one.plan_id == newest])
 
 
-def _tell_pool(trail: SqlTrail, engine: Engine, pool: str, found: Sequence[Proposal]) -> None:
+def _tell_pool(
+    trail: SqlTrail, engine: Engine, settings: Configuration, pool: str, found: Sequence[Proposal]
+) -> None:
     """What the newest plan that names it said, and a choice that is newer."""
     from autoscaler.store.memories import Memories  # noqa: PLC0415 - SQLModel behind it
     from dashboards.tables import choice_text  # noqa: PLC0415
 
     if found:
-        _tell_actions(trail, [proposal for proposal in found if proposal.plan_id == found[-1].plan_id])
+        newest = found[-1].plan_id
+        _tell_actions(trail, engine, settings, [one for one in found if one.plan_id == newest])
     else:
         click.echo(f"{pool}: no plan has wanted to change it so far")
     told = Memories(engine).told(pool)
@@ -112,22 +119,73 @@ def _tell_plan(trail: SqlTrail, plan: Plan, left: Steps) -> None:
             showing.tell_outcomes([(action, outcome)])
 
 
-def _tell_actions(trail: SqlTrail, proposals: list[Proposal]) -> None:
-    from dashboards.tables import explain_text  # noqa: PLC0415
+def _tell_actions(
+    trail: SqlTrail, engine: Engine, settings: Configuration, proposals: Sequence[Proposal]
+) -> None:
+    from dashboards.story import story_text  # noqa: PLC0415 - rich behind it
 
     for proposal in proposals:
         plan = trail.plan(proposal.plan_id)
-        if plan is None:
-            continue
-        deeds = [deed for deed in trail.actions(proposal.action.id) if deed.plan_id == plan.id]
-        text = explain_text(
-            plan,
-            _entry(plan, proposal),
-            outcomes=[deed.outcome for deed in deeds],
-            changes=[d.change for d in trail.pool(proposal.action.target) if d.change is not None],
-            width=showing.width(),
-        )
-        click.echo(text)
+        if plan is not None:
+            story = _story(trail, engine, settings, plan, proposal)
+            click.echo(story_text(story, width=showing.width()))
+
+
+def _story(trail: SqlTrail, engine: Engine, settings: Configuration, plan: Plan, proposal: Proposal) -> Story:
+    """All that the store has about an action of a plan."""
+    from autoscaler.store.people import SqlPeople  # noqa: PLC0415 - SQLModel behind it
+    from autoscaler.store.verdicts import SqlVerdicts  # noqa: PLC0415 - as above
+    from dashboards.story import Story  # noqa: PLC0415 - rich behind it
+
+    action, people = proposal.action, SqlPeople(engine)
+    deeds = [deed for deed in trail.actions(action.id) if deed.plan_id == plan.id]
+    said = people.frozen()
+    of_pool = trail.pool(action.target)
+    moments = [plan.made_at, *(deed.at for deed in deeds)]
+    return Story(
+        plan=plan,
+        entry=_entry(plan, proposal),
+        deeds=deeds,
+        judged=SqlVerdicts(engine).judged([deed.key for deed in deeds]),
+        said=people.said(action.id),
+        frozen=[
+            one
+            for one in (*said, *_frozen_by_inputs(trail, plan, said))
+            if _touches(one.freeze, action.target, settings) and any(map(one.held_at, moments))
+        ],
+        undone=[deed for deed in of_pool if _undoes(deed, action) and deed.at >= plan.made_at],
+        changes=[deed.change for deed in of_pool if deed.change is not None],
+    )
+
+
+def _frozen_by_inputs(trail: SqlTrail, plan: Plan, known: Sequence[Frozen]) -> list[Frozen]:
+    """The freezes that the plan was decided under and that the store has no other word of."""
+    from policies.deeds import Frozen  # noqa: PLC0415 - only where there is a story
+
+    try:
+        kept = trail.inputs(plan.id)
+    except StoreError as error:
+        flags.warn(str(error))  # written by another version: all else can still be told
+        return []
+    inputs = None if kept is None else kept[1]
+    if inputs is None:
+        return []
+    told = {one.freeze for one in known}
+    found = dict.fromkeys((*inputs.policy.freezes, *inputs.conditions.freezes))
+    return [Frozen(freeze=one) for one in found if one not in told]
+
+
+def _touches(freeze: Freeze, target: str, settings: Configuration) -> bool:
+    if freeze.scope is Scope.ALL:
+        return True
+    if freeze.scope is Scope.POOL:
+        return freeze.name == target
+    declared = settings.pools.get(target)
+    return declared is not None and declared.provider == freeze.name
+
+
+def _undoes(deed: Deed, action: Action) -> bool:
+    return any(fact.name == "undoes" and fact.value == action.id for fact in deed.action.because)
 
 
 def _entry(plan: Plan, proposal: Proposal) -> Action | Held:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoscaler.commands import ahead, flags, showing
+from autoscaler.errors import DataError, UsageError
 from policies.plan import ActionKind
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ OUTPUTS = ("text", "json", "yaml", "markdown", "csv")
     help="What if, over --for [4w]: `demand*1.5`, `web:price=0.2`, `lead-time+3m`; also unit-capacity, "
     "minimum, maximum, violation. May be repeated.",
 )
+@click.option("--recompute", metavar="PLAN", help="Decide a stored plan anew from what was kept beside it.")
 def command(
     *,
     config: str | None,
@@ -49,13 +51,18 @@ def command(
     detailed: bool,
     span_s: int | None,
     assumptions: tuple[Assumption, ...],
+    recompute: str | None,
 ) -> int:
     """Observe, forecast and plan. Pools are only read; the plan is kept in the state file.
 
     Samples that cannot be true are dropped with a warning, and what is sound goes on.
 
+    With --recompute nothing is observed: the same inputs must give the same plan, or it exits with 1.
+
     With --for or --assume nothing is planned: it shows what the pools will need and cost, with a band.
     """
+    if recompute is not None:
+        return _recompute(recompute, config)
     if span_s is not None or assumptions:
         ahead.refuse({"--out": out, "--only": only, "--explain": explain, "--detailed-exitcode": detailed})
         return ahead.show(config, assumptions, span_s, output)
@@ -81,3 +88,26 @@ def command(
         click.echo(document, nl=False)
     sized = sum(1 for outlook in turn.outlooks.values() if not outlook.refusal)
     return showing.plan_code(turn.plan, sized=sized, detailed=detailed)
+
+
+def _recompute(plan_id: str, config: str | None) -> int:
+    """Decide a stored plan anew and tell what differs; FAILED where anything does."""
+    from autoscaler.commands import people  # noqa: PLC0415 - only on this road
+    from dashboards.story import differences  # noqa: PLC0415 - rich behind it
+    from policies.inputs import decide  # noqa: PLC0415 - scipy behind it
+
+    kept = people.book(config).trail.inputs(plan_id)
+    if kept is None:
+        raise UsageError(f"{plan_id or 'an empty id'} is no stored plan's")
+    stored, inputs = kept
+    if inputs is None:
+        raise DataError(f"plan {stored.id} has no inputs beside it: it came from a file or an older program")
+    different = differences(stored, decide(inputs))
+    pools = len(inputs.snapshot.pools)
+    if not different:
+        click.echo(f"Plan {stored.id} decided anew from its {pools} pools: the same, to the letter.")
+        return showing.OK
+    click.echo(f"Plan {stored.id} decided anew from its {pools} pools is another one:")
+    for line in different:
+        click.echo(f"  {line}")
+    return showing.FAILED

@@ -30,6 +30,7 @@ _CODES = {
     Status.REFUSED: HELD,
     Status.FAILED: FAILED,
     Status.UNKNOWN: FAILED,
+    Status.PARTIAL: FAILED,
     Status.APPLIED: OK,
     Status.PARTIAL: FAILED,
     Status.REHEARSED: OK,

@@ -53,15 +53,19 @@ def unpacked(packing: bytes) -> Inputs:
 
 @cache
 def _known() -> Mapping[str, type]:
-    """The dataclasses, tuples with names and enumerations that may be read, by name."""
+    """The dataclasses, tuples with names and enumerations that may be read, by module and name."""
     return MappingProxyType(
         {
-            name: one
+            _name(one): one
             for module in map(importlib.import_module, _MODULES)
-            for name, one in vars(module).items()
+            for one in vars(module).values()
             if isinstance(one, type) and one.__module__ == module.__name__
         }
     )
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
 
 
 def _shown(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
@@ -70,7 +74,7 @@ def _shown(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     if kind in _PLAIN:
         return value
     if isinstance(value, Enum):
-        return {"e": [kind.__name__, value.value]}
+        return {"e": [_name(kind), value.value]}
     if isinstance(value, datetime):
         return {"t": value.isoformat()}
     if isinstance(value, np.ndarray):
@@ -86,10 +90,10 @@ def _structure(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     if is_dataclass(value):
         given = [entry for entry in fields(value) if entry.init]
         return {
-            "o": [kind.__name__, {entry.name: _shown(getattr(value, entry.name), arrays) for entry in given}]
+            "o": [_name(kind), {entry.name: _shown(getattr(value, entry.name), arrays) for entry in given}]
         }
     if hasattr(kind, "_fields"):
-        return {"n": [kind.__name__, [_shown(entry, arrays) for entry in value]]}
+        return {"n": [_name(kind), [_shown(entry, arrays) for entry in value]]}
     if isinstance(value, tuple | list):
         return [_shown(entry, arrays) for entry in value]
     if isinstance(value, np.generic):

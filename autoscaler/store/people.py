@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,32 +13,13 @@ from autoscaler.store.database import reading, writing
 from autoscaler.store.deeds import moment_text
 from autoscaler.store.tables import ApprovalRow, ApprovalUseRow, FreezeRow, LiftRow
 from policies.conditions import Approval
+from policies.deeds import Frozen, Said
 from policies.policy import Freeze, Scope
 
 _FREEZE = FreezeRow.__table__  # type: ignore[attr-defined]
 _LIFT = LiftRow.__table__  # type: ignore[attr-defined]
 _APPROVAL = ApprovalRow.__table__  # type: ignore[attr-defined]
 _USE = ApprovalUseRow.__table__  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
-    """A freeze with who said it and when, and who lifted it, when and why (None and "" while it stands)."""
-
-    freeze: Freeze
-    by: str
-    at: datetime
-    lifted_by: str = ""
-    lifted_at: datetime | None = None
-    lifted_why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """An approval, and the key of the intent that used it, "" while none has."""
-
-    approval: Approval
-    used_by: str = ""
 
 
 class SqlPeople:

@@ -29,7 +29,7 @@ PLAN = Plan(
     policy_digest="",
     forecasts_digest="",
 )
-TURN = SimpleNamespace(plan=PLAN, outcomes=(), waiting=())
+TURN = SimpleNamespace(plan=PLAN, outcomes=(), waiting=(), settled=())
 
 
 class Stepped(SetClock):

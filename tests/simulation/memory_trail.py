@@ -8,7 +8,7 @@ from datetime import datetime
 
 from autoscaler.errors import Fenced, StoreError
 from policies.conditions import Approval
-from policies.deeds import MADE, Deed, Verdict
+from policies.deeds import MADE, Deed, Event, Judged, Verdict
 from policies.inputs import Inputs
 from policies.plan import Action, Change, Fact, Outcome, Plan, Status
 from policies.policy import Freeze, Scope
@@ -27,6 +27,8 @@ class MemoryTrail:
         self._last_plan = ""
         self._intents: dict[str, _Intent] = {}
         self._open: dict[str, _Intent] = {}
+        self._made: list[_Intent] = []
+        self._of_pool: dict[str, list[_Intent]] = {}
         self._changes: list[Change] = []
         self._first_seen: dict[str, datetime] = {}
         self._generation = 0
@@ -45,6 +47,7 @@ class MemoryTrail:
         key = f"memory-{len(self._intents) + 1}-{action.id}"
         intent = _Intent(Deed(key=key, plan_id=plan_id, action=action, at=at, generation=generation))
         self._intents[key] = self._open[key] = intent
+        self._of_pool.setdefault(action.target, []).append(intent)
         return key
 
     def conclude(self, key: str, outcome: Outcome, change: Change | None) -> None:
@@ -61,6 +64,7 @@ class MemoryTrail:
             del self._open[key]
         if change is not None and outcome.status in MADE:
             self._changes.append(change)
+            self._made.append(intent)
 
     def see_pools(self, ids: Iterable[str], at: datetime) -> None:
         """Keep when each pool was seen first."""
@@ -89,9 +93,14 @@ class MemoryTrail:
         intent = self._intents.get(key)
         return None if intent is None else intent.deed
 
+    def pool(self, pool_id: str, *, since: datetime | None = None) -> Sequence[Deed]:
+        """Everything that was intended for a pool, oldest first."""
+        mine = [one.deed for one in self._of_pool.get(pool_id, ())]
+        return tuple(deed for deed in mine if since is None or deed.at >= since)
+
     def made_since(self, since: datetime) -> Sequence[Deed]:
         """The intents that changed the world at or after `since`, oldest first."""
-        found = [one.deed for one in self._intents.values() if one.deed.change is not None]
+        found = (one.deed for one in self._made)
         return tuple(deed for deed in found if deed.change is not None and deed.change.at >= since)
 
     def deeds(self) -> Sequence[Deed]:
@@ -143,7 +152,8 @@ class MemoryVerdicts:
     def __init__(self, trail: MemoryTrail) -> None:
         """Of that trail's intents."""
         self._trail = trail
-        self._verdicts: dict[str, Verdict] = {}
+        self._judged: dict[str, Judged] = {}
+        self._events: list[Event] = []
         self._reverted: list[tuple[datetime, str]] = []
 
     def judge(self, key: str, verdict: Verdict, facts: Sequence[Fact], at: datetime) -> None:
@@ -151,7 +161,9 @@ class MemoryVerdicts:
         deed = self._trail.deed(key)
         if deed is None:
             raise StoreError(f"there is no intent with the key {key} in this store")
-        self._verdicts[key] = verdict
+        if key in self._judged and self._judged[key].verdict is verdict:
+            return
+        self._judged[key] = Judged(key=key, verdict=verdict, facts=tuple(facts), at=at)
         if verdict is Verdict.REVERTED:
             self._reverted.append((at, deed.action.target))
 
@@ -160,12 +172,22 @@ class MemoryVerdicts:
         return tuple(
             deed
             for deed in self._trail.made_since(since)
-            if self._verdicts.get(deed.key, Verdict.WAITING) is Verdict.WAITING
+            if deed.key not in self._judged or self._judged[deed.key].verdict is Verdict.WAITING
         )
 
     def reverts(self, pool: str, since: datetime) -> int:
         """How many changes of a pool were reverted at or after `since`."""
         return sum(name == pool and at >= since for at, name in self._reverted)
 
+    def judged(self, keys: Sequence[str]) -> Sequence[Judged]:
+        """The verdicts on the intents with those keys."""
+        return tuple(one for key in keys if (one := self._judged.get(key)) is not None)
+
     def event(self, kind: str, pool: str, text: str, at: datetime) -> None:
-        """Nobody asks for events here."""
+        """Keep that something happened."""
+        self._events.append(Event(kind=kind, pool=pool, text=text, at=at))
+
+    def events(self, *, pool: str, since: datetime | None = None) -> Sequence[Event]:
+        """What happened to a pool, oldest first."""
+        mine = (event for event in self._events if event.pool == pool)
+        return tuple(event for event in mine if since is None or event.at >= since)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autoscaler import apply as applying
 from autoscaler import tick
+from autoscaler.bench import Bench
 from autoscaler.daemon import Daemon, next_due
 from autoscaler.lease import Holding
 from autoscaler.observing import Seen
@@ -229,7 +231,8 @@ class Node:
         oracle = self.world.oracle
         first = {truth.pool for truth in oracle.ours[self.view.known :] if truth.node == self.name}
         known = len(oracle.ours)
-        list(tick._apply(self.app, turn, lease=holding, allowed=lambda _action: True))
+        bench = Bench(self.app, turn, holding, {}).world()
+        list(applying.apply(turn.plan, bench, allowed=lambda _action: True))
         for truth in oracle.ours[known:]:
             if truth.node == self.name and truth.pool in first:
                 oracle.blame(truth.at, "P4", f"{truth.pool} was changed twice by {turn.plan.id}")

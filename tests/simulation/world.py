@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from autoscaler import tick
+from autoscaler import turning
 from policies.inputs import Inputs, decide
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
 from policies.plan import Plan
@@ -258,24 +258,28 @@ class World:
 @contextmanager
 def _senses() -> Iterator[None]:
     """The program's tick with arrays for its senses."""
-    real, decide_really = (tick.observe, tick.look_ahead, tick.live), tick.decide
+    real = (turning.observe, turning.look_ahead, turning.live, turning.decide)
     current: list[Any] = []
 
-    def observe(app: Any, **named: Any) -> Any:
+    def observe(app: Any) -> Any:
         current[:] = [app]
-        return node.observe(app, **named)
+        return node.observe(app)
 
     def deciding(inputs: Inputs) -> Plan:
-        plan = decide_really(inputs)
+        plan = decide(inputs)
         node.decided(current[0], inputs, plan)
         return plan
 
-    tick.observe, tick.look_ahead, tick.live = observe, node.look_ahead, node.live
-    tick.decide = deciding
+    turning.observe, turning.look_ahead, turning.live, turning.decide = (
+        observe,
+        node.look_ahead,
+        node.live,
+        deciding,
+    )
     try:
         yield
     finally:
-        (tick.observe, tick.look_ahead, tick.live), tick.decide = real, decide_really
+        turning.observe, turning.look_ahead, turning.live, turning.decide = real
 
 
 def _size(plan: Plan, name: str) -> float:

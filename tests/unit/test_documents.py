@@ -18,8 +18,10 @@ from rich.cells import cell_len
 
 from dashboards import wording
 from dashboards.documents import COLUMNS, OUTPUTS, as_csv, as_json, as_markdown, as_yaml, render
-from dashboards.tables import explain_text, replay_table
+from dashboards.story import Story, story_text
+from dashboards.tables import replay_table
 from dashboards.terminal import plan_text
+from policies.deeds import Deed
 from policies.model import Gap, plain
 from policies.plan import Change, Outcome, Status
 from policies.plan_json import plan_from_json
@@ -174,9 +176,12 @@ def test_the_story_of_an_action_tells_facts_guards_outcome_and_changes():
     action = W.PLAN.actions[2]
     outcome = Outcome(action_id=action.id, status=Status.APPLIED, at=W.NOW, observed_after=21)
     change = Change(target="nightly-batch", at=W.NOW, before=40, after=20)
-    text = explain_text(
-        W.PLAN, action, pool=W.POOLS["nightly-batch"], outcomes=[outcome, None], changes=[change]
-    )
+    deeds = [
+        Deed(key=f"k-{n}", plan_id=W.PLAN.id, action=action, at=W.NOW, outcome=o)
+        for n, o in enumerate([outcome, None], 1)
+    ]
+    story = Story(plan=W.PLAN, entry=action, deeds=deeds, changes=[change])
+    text = story_text(story, pool=W.POOLS["nightly-batch"])
     assert text == (
         "action   - nightly-batch  40 -> 20 units  (scale-in)\n"
         f"         id {action.id}, in plan {W.PLAN.id}, made 2026-11-23 09:50Z\n"
@@ -188,7 +193,9 @@ def test_the_story_of_an_action_tells_facts_guards_outcome_and_changes():
         "undo     reversible; 20 units stop\n"
         "guards   STEP held the rest, 20 -> 12 units, until 2026-11-23 09:55Z: half of 40 units may go at\n"
         "         once; 8 more are asked for after the step\n"
+        "tried    2026-11-23 09:50Z, key k-1\n"
         "outcome  2026-11-23 09:50Z  applied, 21 units were then seen (20 were asked for)\n"
+        "tried    2026-11-23 09:50Z, key k-2\n"
         "outcome  in doubt: it was about to be tried, and no outcome was written\n"
         "changes  2026-11-23 09:50Z  40 -> 20 units\n"
     )
@@ -196,6 +203,6 @@ def test_the_story_of_an_action_tells_facts_guards_outcome_and_changes():
 
 def test_a_held_action_tells_that_it_was_never_tried():
     """The story of a held action names its guard and that nothing was tried."""
-    text = explain_text(W.PLAN, W.PLAN.held[2])
+    text = story_text(Story(plan=W.PLAN, entry=W.PLAN.held[2]))
     assert "guards   INSUFFICIENT_DATA held it, until its metrics are sound again" in text
     assert "outcome  it was never tried" in text

@@ -1,0 +1,97 @@
+"""What the commands share in which a person says something: who, why, when, and of what."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoscaler.clock import SystemClock
+from autoscaler.commands import showing
+from autoscaler.errors import DataError, MetricsError, UsageError
+from policies.policy import Scope
+
+if TYPE_CHECKING:
+    from autoscaler.config import Configuration
+    from autoscaler.store.people import SqlPeople
+    from autoscaler.store.trail import SqlTrail
+
+why = click.option("--why", required=True, metavar="TEXT", help="The reason, for those who read it later.")
+by = click.option("--by", metavar="NAME", help="Who says so.  [default: $USER]")
+provider = click.option("--provider", metavar="NAME", help="Only this provider's pools.")
+pool = click.option("--pool", metavar="NAME", help="Only this pool.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The store as these commands need it: no provider and no source of metrics is asked."""
+
+    configuration: Configuration
+    trail: SqlTrail
+    people: SqlPeople
+    now: datetime
+
+
+def book(config: str | None) -> Book:
+    """Open the store of the configuration; StoreError where it cannot be."""
+    from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel behind it
+    from autoscaler.store.people import SqlPeople  # noqa: PLC0415 - as above
+    from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
+
+    settings = showing.configuration(config)
+    engine = connect(settings.state)
+    return Book(configuration=settings, trail=SqlTrail(engine), people=SqlPeople(engine), now=_now(settings))
+
+
+def _now(settings: Configuration) -> datetime:
+    """The configuration's moment; the clock's where no last sample can be told: a freeze does not wait."""
+    if settings.now == "clock":
+        return SystemClock().now()
+    if isinstance(settings.now, datetime):
+        return settings.now
+    from autoscaler.bootstrap import world_clock  # noqa: PLC0415 - metrics behind it
+
+    try:
+        return world_clock(settings).now()
+    except (DataError, MetricsError):
+        return SystemClock().now()
+
+
+def name_of(given: str | None) -> str:
+    """Who says so: the one named, else the user of the shell; UsageError where that is nobody."""
+    named = (os.environ.get("USER", "") if given is None else given).strip()
+    if not named:
+        raise UsageError("nobody says so: name yourself with --by NAME")
+    return named
+
+
+def reason_of(given: str) -> str:
+    """Why; UsageError where nothing is said."""
+    if not given.strip():
+        raise UsageError("--why is empty: say why, for those who read it later")
+    return given.strip()
+
+
+def scope_of(provider_name: str | None, pool_name: str | None) -> tuple[Scope, str]:
+    """What is meant: everything, a provider or a pool; UsageError for both at once, or an empty name."""
+    if provider_name is not None and pool_name is not None:
+        raise UsageError("name a --provider or a --pool, not both")
+    if "" in {provider_name, pool_name}:
+        raise UsageError("the name of --provider or --pool is empty")
+    if pool_name is not None:
+        return Scope.POOL, pool_name
+    return (Scope.ALL, "") if provider_name is None else (Scope.PROVIDER, provider_name)
+
+
+def refuse_unknown(scope: Scope, name: str, settings: Configuration) -> None:
+    """UsageError for a provider or a pool that the configuration does not have, with the nearest."""
+    known: dict[Scope, Iterable[Any]] = {Scope.POOL: settings.pools, Scope.PROVIDER: settings.providers}
+    if scope in known and name not in known[scope]:
+        near = difflib.get_close_matches(name, list(known[scope]), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"there is no {scope.value} {name} in {settings.file}{hint}")
