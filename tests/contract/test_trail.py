@@ -12,7 +12,6 @@ from sqlalchemy import text
 from autoscaler.errors import StoreError
 from autoscaler.ports import Story, Trail
 from autoscaler.store.database import connect, reading, writing
-from autoscaler.store.tables import INSERT_ONLY
 from autoscaler.store.trail import SqlTrail
 from policies.plan import (
     Action,
@@ -239,19 +238,6 @@ def test_f70_proposals_of_nothing_are_none(trail):
     """Asking for the proposals of no action and no pool names nothing, never everything."""
     trail.record_plan(plan(action()))
     assert trail.proposals() == ()
-
-
-@pytest.mark.parametrize("table", INSERT_ONLY)
-@pytest.mark.parametrize("sentence", ["UPDATE {} SET rowid = rowid + 9", "DELETE FROM {}"])
-def test_the_trail_is_insert_only(engine, trail, table, sentence):
-    """No row of the trail can be changed or removed, not even past this program."""
-    mine = plan(action())
-    trail.record_plan(mine)
-    trail.record_plan(mine)
-    trail.conclude(trail.intend(mine.id, action(), NOW), outcome(action()), None)
-    with pytest.raises(StoreError, match="insert-only"), writing(engine) as connection:
-        connection.execute(text(sentence.format(table)))
-    assert trail.plan(mine.id) == mine
 
 
 def test_a_changed_plan_is_not_read(tmp_path, trail, engine):
