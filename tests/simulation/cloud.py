@@ -97,8 +97,8 @@ class SimulatedCloud:
         """The size that really is."""
         return self._state(pool_id).pool.desired
 
-    def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
-        """Ask for `size` units, once for each key. NotFound, Stale, Invalid."""
+    def resize(self, pool_id: str, size: int, *, version: str, key: str, in_part: bool = False) -> Pool:
+        """Ask for `size` units, once for each key; about half of them come `in_part`. NotFound, Stale, Invalid."""
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         if key in self._answers:
@@ -107,7 +107,7 @@ class SimulatedCloud:
         if version != str(state.revision):
             raise Stale(f"{pool_id} is at version {state.revision}, not {version or 'none'}: read it again")
         _refuse_size(state.pool, size)
-        self._change(state, size, key)
+        self._change(state, (size + state.pool.desired) // 2 if in_part else size, key)
         now = self._now().timestamp()
         after = _shown(state.pool, [(b.zone, b.units, b.serves_at) for b in state.batches], now)
         self._answers[key] = (pool_id, size, after)

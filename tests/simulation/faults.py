@@ -48,6 +48,7 @@ class Kind(StrEnum):
     LATE = "the call arrives after its deadline"
     THROTTLED = "throttled"
     NO_CAPACITY = "no capacity"
+    PARTIAL = "only a part is done"
     DENIED = "denied"
     BUG = "the provider's code raises"
     STORE_FULL = "the store cannot be written"
@@ -65,6 +66,7 @@ WHERE: dict[Kind, frozenset[Point]] = {
     Kind.LATE: RESIZE,
     Kind.THROTTLED: CLOUD,
     Kind.NO_CAPACITY: RESIZE,
+    Kind.PARTIAL: RESIZE,
     Kind.DENIED: RESIZE,
     Kind.BUG: CLOUD,
     Kind.STORE_FULL: STORE,
@@ -110,8 +112,8 @@ class Wire:
         self._tell = tell
         self.armed: Armed | None = None
 
-    def call(self, point: Point, effect: Callable[[], T]) -> T:
-        """The effect, or what the fault makes of it."""
+    def call(self, point: Point, effect: Callable[[], T], in_part: Callable[[], T] | None = None) -> T:
+        """The effect, or what the fault makes of it; `in_part` is that of a call of which a part is done."""
         if self._process.killed:
             raise Killed
         armed = self.armed
@@ -121,6 +123,8 @@ class Wire:
             armed.skip -= 1
             return effect()
         self.armed = None
+        if armed.kind is Kind.PARTIAL:
+            return (in_part or effect)()
         self._tell(f"fault at {point}: {armed.kind} ({armed.seconds:.0f} s)")
         return self._strike(armed, point, effect)
 

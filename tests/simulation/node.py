@@ -58,15 +58,15 @@ class Wired:
         node, view = self.node, self.node.view
         generation = node.world.asked(node, pool_id)
 
-        def effect() -> Pool:
+        def effect(*, in_part: bool = False) -> Pool:
             self.cloud.caller = node.name
             known = len(self.cloud.log)
-            after = self.cloud.resize(pool_id, size, version=version, key=key)
+            after = self.cloud.resize(pool_id, size, version=version, key=key, in_part=in_part)
             for truth in self.cloud.log[known:]:
                 node.world.changed(truth, view, generation=generation)
             return after
 
-        return node.wire.call(Point.RESIZE, effect)
+        return node.wire.call(Point.RESIZE, effect, lambda: effect(in_part=True))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """Whether it would be let."""

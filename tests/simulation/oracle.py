@@ -49,11 +49,21 @@ class Oracle:
     ours: list[Truth] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     steps: list[tuple[float, float]] = field(default_factory=list)  # of the wall clock: when, and how far
+    frozen: list[tuple[str, float, float]] = field(default_factory=list)  # pool ("": all), from, until
+    marked: dict[str, float] = field(default_factory=dict)  # pools that say they are frozen, since when
     acted: dict[str, int] = field(default_factory=dict)  # by pool: the generation that changed it last
 
     def blame(self, at: float, law: str, what: str) -> None:
         """A law was broken."""
         self.violations.append(Violation(at, law, what))
+
+    def asks(self, pool: str, node: str, at: float) -> None:
+        """A node is about to call: nothing is done within a freeze that is a second old (F67)."""
+        for name, since, until in self.frozen:
+            if name in {"", pool} and since + 1 < at < until and not self._moved(since):
+                self.blame(at, "F67", f"{node} calls for {pool}, frozen since {since:.0f} s")
+        if self.marked.get(pool, at) + 1 < at:
+            self.blame(at, "F67", f"{node} calls for {pool}, which is marked as frozen")
 
     def saw(
         self, truth: Truth, view: View, intended: tuple[int, int] | None, *, generation: int = 0

@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from autoscaler import turning
+from autoscaler.ports import FREEZE
 from policies.inputs import Inputs, decide
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
 from policies.plan import Plan
-from policies.policy import Budget, Flap, Interlocks, Mode, MoneyBudget, Policy, PoolPolicy, Scope, Step
+from policies.policy import Budget, Flap, Freeze, Interlocks, Mode, MoneyBudget, Policy, PoolPolicy, Scope, Step
 from tests.simulation import faults, node
 from tests.simulation.cloud import SimulatedCloud, Truth
 from tests.simulation.clockwork import Clockwork, Killed, Process
@@ -25,7 +27,7 @@ from tests.simulation.oracle import Oracle, View, Violation
 TICKS = 200  # of one seed, with a fault in each
 ZONES = ("a", "b")
 LARGEST = 30
-OUTSIDE = ("lag", "cut", "absent", "nan", "refused", "person", "step")  # faults at no call of ours
+OUTSIDE = ("lag", "cut", "absent", "nan", "refused", "person", "step", "freeze", "label")  # faults at no call of ours
 OUTSIDE_SHARE = len(OUTSIDE) / (len(OUTSIDE) + len(faults.KINDS))
 STEPS_S = (3600.0, -3600.0, 90.0, -90.0, 600.0)
 
@@ -155,10 +157,38 @@ class World:
             cloud.cut = True
         elif kind == "person":
             self.clouds[self.pools[name].provider].meddle(name, self.random.randint(0, LARGEST + 9))
+        elif kind == "freeze":
+            self._freeze(name)
+        elif kind == "label":
+            self._label(name)
         elif kind == "step":
             self._step(self.random.choice(STEPS_S))
         else:
             self._unsound[name] = kind
+
+    def _freeze(self, name: str) -> None:
+        """A person freezes everything, or a pool, a while from now: in the middle of what is going on."""
+        scope = self.random.choice((Scope.ALL, Scope.POOL))
+        of = "" if scope is Scope.ALL else name
+        lasts = self.random.choice((120.0, 900.0))
+
+        def freeze() -> None:
+            if not self.calm:
+                until = self.clockwork.moment() + timedelta(seconds=self.offset + lasts)
+                self.people.freeze(Freeze(scope=scope, name=of, until=until), "person", self.clockwork.moment())
+                self.oracle.frozen.append((of, self.clockwork.now, self.clockwork.now + lasts))
+
+        self.clockwork.at(self.clockwork.now + self.random.uniform(0, 40), freeze)
+
+    def _label(self, name: str) -> None:
+        """A person marks a pool as frozen, until the next of these faults on it."""
+        cloud = self.clouds[self.pools[name].provider]
+        marked = bool(cloud.read(name).labels)
+        cloud.label(name, {} if marked else {FREEZE: "by hand"})
+        if not marked:
+            self.oracle.marked[name] = self.clockwork.now
+        else:
+            self.oracle.marked.pop(name, None)
 
     def _step(self, offset: float) -> None:
         """The machine's wall clock jumps."""
@@ -183,6 +213,7 @@ class World:
         if mine != leads:
             what = f"{it.name} calls for {pool} in generation {mine}, {leads} leads"
             self.oracle.blame(self.clockwork.now, "P6", what)
+        self.oracle.asks(pool, it.name, self.clockwork.now)
         return mine
 
     def changed(self, truth: Truth, view: View, *, generation: int) -> None:
@@ -235,6 +266,7 @@ class World:
         self._unsound.clear()
         if self.offset:
             self._step(0.0)
+        self._thaw()
         for cloud in self.clouds.values():
             cloud.lag_s, cloud.cut = 0.0, False
         self._level = {name: self.random.uniform(0, LARGEST) for name in self.pools}
@@ -252,7 +284,20 @@ class World:
             if self.clockwork.now > ends:
                 what = f"sizes are {self.true_sizes()}, not {goals}, long after the last fault"
                 self.oracle.blame(self.clockwork.now, "P7", what)
+            if self.people.freezes(self.clockwork.moment()):  # the program froze what did not arrive in time
+                self._thaw()
+                ends += each
             self.clockwork.run(self.clockwork.now + self.interval_s)
+
+    def _thaw(self) -> None:
+        """People lift every freeze."""
+        self.oracle.frozen.clear()
+        self.oracle.marked.clear()
+        for freeze in self.people.freezes(self.clockwork.moment()):
+            self.people.lift(freeze.scope, freeze.name, "person", "looked at", self.clockwork.moment())
+        for name, pool in self.pools.items():
+            if self.clouds[pool.provider].read(name).labels:
+                self.clouds[pool.provider].label(name, {})
 
 
 @contextmanager
