@@ -57,12 +57,12 @@ class Oracle:
         """A law was broken."""
         self.violations.append(Violation(at, law, what))
 
-    def asks(self, pool: str, node: str, at: float) -> None:
+    def asks(self, pool: str, node: str, at: float, *, marks: bool) -> None:
         """A node is about to call: nothing is done within a freeze that is a second old (F67)."""
         for name, since, until in self.frozen:
             if name in {"", pool} and since + 1 < at < until and not self._moved(since):
                 self.blame(at, "F67", f"{node} calls for {pool}, frozen since {since:.0f} s")
-        if self.marked.get(pool, at) + 1 < at:
+        if marks and self.marked.get(pool, at) + 1 < at:
             self.blame(at, "F67", f"{node} calls for {pool}, which is marked as frozen")
 
     def saw(

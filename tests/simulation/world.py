@@ -213,7 +213,8 @@ class World:
         if mine != leads:
             what = f"{it.name} calls for {pool} in generation {mine}, {leads} leads"
             self.oracle.blame(self.clockwork.now, "P6", what)
-        self.oracle.asks(pool, it.name, self.clockwork.now)
+        lags = self.clouds[self.pools[pool].provider].lag_s > 0  # a mark is seen as late as any reading
+        self.oracle.asks(pool, it.name, self.clockwork.now, marks=not lags)
         return mine
 
     def changed(self, truth: Truth, view: View, *, generation: int) -> None:
