@@ -196,6 +196,7 @@ defaults:
   violation: 1%
   model: ridge
   mode: auto                # the demo applies its plan by itself; the default is observe
+  observe_first: 0s         # at once; the default is to observe a new pool for 14 days
 budgets:                    # what may shrink in any window
   - {scope: pool, units: 2, share: 30%, window: 10m}
   - {scope: provider, units: 1, share: 15%, window: 1h}

@@ -1,4 +1,4 @@
-"""One turn of the daemon, or one plan by hand: settle, look, decide, apply."""
+"""One turn of the daemon, or one plan by hand: settle, look, decide, apply, verify."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from policies.policy import Mode
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
+    from autoscaler.ports import Lease
 
 __all__ = ["Turn", "apply", "tick", "turn", "undo"]
 
@@ -36,7 +37,7 @@ def tick(
     """A turn of the daemon: what its pools' modes allow is applied at once, while `holding` lasts.
 
     Without one, the lease is taken for this turn; Fenced where another process leads. What was in doubt is
-    settled first.
+    settled first; what was done in earlier turns is verified last.
     """
     if holding is None:
         holding = Holding(app.lease, app.lease.take(), threading.Event())
@@ -68,7 +69,7 @@ def tick(
     )
 
 
-def _verify(app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lease: Holding) -> None:
+def _verify(app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lease: Lease) -> None:
     """Look at what was done before this turn; take back what made the service worse."""
     now = looked.seen.snapshot.taken_at
 
@@ -76,9 +77,8 @@ def _verify(app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lea
         return permitted(action, policy=app.policy, conditions=looked.conditions, now=now).acts
 
     def revert(action: Action) -> Outcome | None:
-        undone = undo(app, [action])
-        world = Bench(app, undone, lease, {}).world()
-        done = applying.apply(undone.plan, world, allowed=lambda _action: True)
+        back = undo(app, [action])
+        done = applying.apply(back.plan, Bench(app, back, lease, {}).world(), allowed=lambda _action: True)
         return next((outcome for _, outcome in done), None)
 
     verifying.verify(app, looked.seen, now, verifying.Hands(may=may, revert=revert))

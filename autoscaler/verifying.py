@@ -54,8 +54,8 @@ def verify(app: App, seen: Seen, now: datetime, hands: Hands) -> None:
     pools = {pool.id: pool for pool in seen.snapshot.pools}
     for deed in app.verdicts.unverified(now - timedelta(seconds=LOOKED_BACK_S)):
         pool, change = pools.get(deed.action.target), deed.change
-        if pool is None or change is None:
-            continue  # nobody knows now; it is looked at when the pool is seen again
+        if pool is None or change is None or change.at >= seen.snapshot.taken_at:
+            continue  # it was not seen since: it is looked at next time
         if change.after > change.before:
             look.grown(deed, change, pool)
         else:
@@ -102,16 +102,18 @@ class _Look:
             self._app.verdicts.judge(deed.key, verdict, facts, self._now)
 
     def _moved_since(self, deed: Deed, change: Change, pool: Pool) -> None:
-        """By our own revert, whose end was lost, or by anyone: then nothing can be told of the shrink alone."""
+        """By our own revert, whose end was lost, or by anyone: then nothing tells of the shrink alone."""
         events = self._app.verdicts.events(pool=pool.id, since=change.at)
         if any((event.kind, event.text) == (REVERTING, deed.key) for event in events):
             self._reverted(deed, ())
+        elif self._now < change.at + timedelta(seconds=verification.LAG_S):
+            self._app.verdicts.judge(deed.key, Verdict.WAITING, (), self._now)
         else:
             moved = Fact(name="desired since", value=pool.desired, unit="units")
             self._app.verdicts.judge(deed.key, Verdict.UNKNOWN, (moved,), self._now)
 
     def _worse(self, deed: Deed, change: Change, facts: Sequence[Fact]) -> None:
-        """Take it back, if it may be; where the guards or the provider refuse, it is tried again next time."""
+        """Take it back, if it may be; where guards or the provider refuse, it is tried again next time."""
         done = replace(deed.action, after=change.after)
         verdicts, pool_id = self._app.verdicts, change.target
         if not self._hands.may(done.inverse()):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ARRIVAL_S = 60  # beside twice the lead time: how long units may take to serve
+LAG_S = 60  # how late a provider may show what was done
 LEVEL = 0.01  # the probability of calling a shrink worse that changed nothing
 LOOKS = (0.25, 0.5, 1.0)  # when it is looked at, in shares of the window
 MOVED = 0.05  # by what share the median must have moved as well
@@ -54,24 +55,26 @@ def arrived(change: Change, pool: Pool, now: datetime) -> Verdict:
 
     Unknown where the pool does not tell what is ready, or was made smaller than the growth since.
     """
-    if pool.desired < change.after:
-        return Verdict.UNKNOWN
     if pool.ready and pool.ready_units >= change.after:
         return Verdict.CONFIRMED
     if now < change.at + timedelta(seconds=2 * pool.lead_time_s + ARRIVAL_S):
         return Verdict.WAITING
-    return Verdict.LATE if pool.ready else Verdict.UNKNOWN
+    return Verdict.LATE if pool.ready and pool.desired >= change.after else Verdict.UNKNOWN
 
 
 def moved_by_others(deeds: Sequence[Deed]) -> int:
-    """How often someone else moved a pool between what we did to it (oldest first), or right before it."""
-    moves, left_at = 0, None
+    """How often someone else moved a pool between what we did to it (oldest first), or right before it.
+
+    A target that moved within a minute of our own change may only have been read late, and is not counted.
+    """
+    moves, last = 0, None
     for deed in deeds:
         if deed.outcome is not None and deed.outcome.status is Status.STALE:
-            moves, left_at = moves + 1, None  # that move is counted
+            if last is None or deed.at >= last.at + timedelta(seconds=LAG_S):
+                moves, last = moves + 1, None  # that move is counted
         elif deed.change is not None:
-            moves += left_at is not None and left_at != deed.change.before
-            left_at = deed.change.after
+            moves += last is not None and last.after != deed.change.before
+            last = deed.change
     return moves
 
 

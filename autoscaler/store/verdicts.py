@@ -57,16 +57,14 @@ class SqlVerdicts:
 
     def unverified(self, since: datetime) -> Sequence[Deed]:
         """The changes made at or after `since` of which nothing was said yet, or only `waiting`."""
-        newest = (
-            select(func.max(_VERDICT.c.row)).where(_VERDICT.c.intent_row == _INTENT.c.row)
-        ).scalar_subquery()
-        said = select(_VERDICT.c.verdict).where(_VERDICT.c.row == newest).scalar_subquery()
+        newest = select(func.max(_VERDICT.c.row)).group_by(_VERDICT.c.intent_row)
+        final = select(_VERDICT.c.intent_row).where(
+            _VERDICT.c.row.in_(newest), _VERDICT.c.verdict != Verdict.WAITING.value
+        )
         made = select(_OUTCOME.c.intent_row).where(
             _OUTCOME.c.status.in_(sorted(MADE)), _OUTCOME.c.changed_at >= moment_text(since)
         )
-        query = select(_INTENT).where(
-            _INTENT.c.row.in_(made), said.is_(None) | (said == Verdict.WAITING.value)
-        )
+        query = select(_INTENT).where(_INTENT.c.row.in_(made), _INTENT.c.row.not_in(final))
         with reading(self._engine) as connection:
             return deeds.read(connection, self._identity, query)
 

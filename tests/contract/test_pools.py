@@ -18,6 +18,7 @@ from autoscaler import providers
 from autoscaler.clock import SetClock
 from autoscaler.config import FakeProvider
 from autoscaler.errors import Invalid, NotFound, ProviderError, Stale, Unreachable
+from autoscaler.ports import FREEZE, ORIGINAL_SIZE, Remembers
 from autoscaler.providers.fake import FakeCloud
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
 
@@ -338,3 +339,100 @@ class CloudMachine(RuleBasedStateMachine):
 
 CloudMachine.TestCase.settings = settings(stateful_step_count=25)
 test_the_fake_cloud_agrees_with_its_model = CloudMachine.TestCase
+
+
+def test_a_rehearsal_changes_nothing_and_raises_what_a_resize_would(world):
+    """Whatever `resize` would refuse, `rehearse` refuses alike; what it lets, it does not do."""
+    cloud, _ = world
+    before = cloud.read("web")
+    assert cloud.rehearse("web", 6, version=before.version) in {True, False}
+    for name, size, version, error in (
+        ("web", 11, before.version, Invalid),
+        ("web", 6, "0", Stale),
+        ("gone", 6, before.version, NotFound),
+    ):
+        with pytest.raises(error):
+            cloud.rehearse(name, size, version=version)
+    assert cloud.read("web") == before
+
+
+def test_a_memory_of_keys_tells_what_was_answered(world):
+    """A provider that remembers keys tells the answer of each, and None for one that never arrived."""
+    cloud, _ = world
+    if not isinstance(cloud, Remembers):
+        pytest.skip("this provider keeps no keys")
+    assert cloud.answer_to("k1") is None
+    answer = cloud.resize("web", 6, version=cloud.read("web").version, key="k1")
+    cloud.resize("web", 7, version=answer.version, key="k2")
+    assert cloud.answer_to("k1") == answer
+
+
+def test_the_first_size_stays_on_the_object(world):
+    """What the size was before our first change is written on the pool, and no later change rewrites it."""
+    cloud, _ = world
+    assert ORIGINAL_SIZE not in cloud.read("web").labels
+    for number, size in enumerate((6, 8, 5)):
+        cloud.resize("web", size, version=cloud.read("web").version, key=f"k{number}")
+    assert cloud.read("web").labels == {"team": "shop", ORIGINAL_SIZE: "4"}
+
+
+def faulty(folder, clock=None, **faults):
+    """The fake cloud with one pool of four units, and faults."""
+    cloud = FakeCloud(str(folder / "cloud.db"), clock or SetClock(START), **faults)
+    cloud.create(pool())
+    return cloud
+
+
+def test_f42_a_part_of_a_wish_is_answered_as_it_is(tmp_path):
+    """Where only some units are there the answer shows how many, and the rest can be asked for."""
+    cloud = faulty(tmp_path, grants=lambda _pool_id, before, size: min(size, before + 2))
+    answer = cloud.resize("web", 9, version="1", key="k1")
+    assert (answer.desired, answer.version) == (6, "2")
+    assert cloud.resize("web", 9, version="1", key="k1") == answer
+    assert cloud.resize("web", 9, version="2", key="k2").desired == 8
+
+
+def test_f43_reads_lag_and_a_call_from_a_late_reading_is_stale(tmp_path):
+    """Its own change is seen only after the lag; who acts on the late reading is refused."""
+    clock = SetClock(START)
+    cloud = faulty(tmp_path, clock, lag_s=60)
+    assert cloud.resize("web", 6, version="1", key="k1").desired == 6
+    clock.advance(59)
+    late = cloud.read("web")
+    assert (late.desired, late.version) == (4, "1")
+    assert cloud.list()[0] == (late,)
+    with pytest.raises(Stale):
+        cloud.resize("web", 6, version=late.version, key="k2")
+    clock.advance(1)
+    assert cloud.read("web").desired == 6
+
+
+@pytest.mark.parametrize(("point", "size"), [("before resize", 4), ("after resize", 6)])
+def test_f40_a_hook_stands_before_and_after_what_is_done(tmp_path, point, size):
+    """A fault before the call leaves nothing done; one after it leaves it done and the reply lost."""
+
+    def lost(_pool_id):
+        raise Unreachable("lost")
+
+    hooks = {point: lost}
+    cloud = faulty(tmp_path, hooks=hooks)
+    with pytest.raises(Unreachable):
+        cloud.resize("web", 6, version="1", key="k1")
+    hooks.clear()
+    assert cloud.read("web").desired == size
+    assert (cloud.answer_to("k1") is None) == (size == 4)
+
+
+def test_a_point_that_is_none_is_refused(tmp_path):
+    """A hook that would never be called is a mistake in the test that sets it."""
+    with pytest.raises(ValueError, match="there is no point resize; there are list"):
+        faulty(tmp_path, hooks={"resize": print})
+
+
+def test_labels_are_written_and_taken_away_as_by_a_person(tmp_path):
+    """A label moves no version, so that a freeze does not make plans stale."""
+    cloud = faulty(tmp_path)
+    cloud.label("web", FREEZE, "migration")
+    assert (cloud.read("web").labels[FREEZE], cloud.read("web").version) == ("migration", "1")
+    cloud.label("web", FREEZE, None)
+    assert FREEZE not in cloud.read("web").labels

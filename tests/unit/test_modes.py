@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from policies.conditions import Approval, Conditions
+from policies.model import iso
 from policies.modes import granted, newest_word, permitted
 from policies.plan import Action, Guard, Reason, kind_of
 from policies.policy import Mode, Policy, PoolPolicy
@@ -58,7 +59,8 @@ def test_each_direction_has_a_mode_of_its_own(mode, guard, acts):
     for one, modes in ((action(10, 12), (mode, Mode.OBSERVE)), (action(10, 8), (Mode.OBSERVE, mode))):
         found = asked(one, *modes)
         assert (found.what, found.guard, found.acts) == (mode, guard, acts)
-        assert bool(found.why) is not acts
+        modes_of = {Mode.APPROVE: "nobody has approved it yet", Mode.AUTO: ""}
+        assert found.why == modes_of.get(mode, f"the mode of api is {mode}")
 
 
 def test_a_policy_observes_unless_told_otherwise():
@@ -86,7 +88,8 @@ def test_a_new_pool_is_only_observed(mode, first_seen, new):
     found = asked(one, mode, mode, observe_first_s=3600, **known)
     if new:
         assert (found.what, found.guard) == (Mode.OBSERVE, Guard.MODE)
-        assert "it is observed for 1h" in found.why
+        since = f", first seen at {iso(first_seen['api'])}" if "api" in first_seen else ""
+        assert found.why == f"api is new{since}; it is observed for 1h"
     else:
         assert found.what is mode
         assert found.acts is (mode is not Mode.REHEARSE)
