@@ -4,11 +4,12 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE  # tests that stay compiled start three seconds earlier
 
-.PHONY: help demo test core check lock bench clean
+.PHONY: help demo test core check lock bench faults clean
 help:
 	@echo "make demo   the main job on a generated world: forecast, plan, apply to a fake cloud, replay, report"
 	@echo "make test   all tests        make core   the quick ones        make check   ruff, mypy, import contracts"
 	@echo "make bench  the benchmarks (LOADLINE_DATA names the folder of traces)   make lock   renew the locks"
+	@echo "make faults the matrix of faults and their tests"
 
 .venv/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -39,6 +40,9 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
+
+faults: .venv/dev
+	$(BIN)/python -m tests.faults.matrix
 
 lock:
 	$(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv
