@@ -44,7 +44,7 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
         raise UsageError("run needs `now: clock`, which goes on by itself; for an old trace use --once")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(daemon))
-    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload_asked.set())
+    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.ask_reload())
     if once:
         app.lease.take()
     daemon.keeper().start()
@@ -53,13 +53,15 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
 
 
 def _stopper(daemon: Daemon) -> Callable[[int, FrameType | None], None]:
+    asked: list[int] = []
+
     def stop(number: int, _frame: FrameType | None) -> None:
-        first = not daemon.stopping.is_set()
-        breaks_off = daemon.stop()
-        if first:
-            daemon.log.info("stopping", signal=signal.Signals(number).name)
-            if breaks_off:
-                raise SystemExit(0)
+        # It runs between any two steps of the loop: whatever takes a lock here may wait for itself for ever.
+        if asked:
+            return
+        asked.append(number)
+        if daemon.stop():
+            raise SystemExit(0)
 
     return stop
 
