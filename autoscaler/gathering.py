@@ -35,7 +35,8 @@ def conditions(app: App, seen: Seen, *, running_s: float | None = None) -> Condi
     return Conditions(
         readings=readings(app.policy.interlocks.signals, seen.series),
         running_s=running_s,
-        in_flight={**growing, **underway(app.trail.doubtful(), now)},
+        in_flight=underway(app.trail.doubtful(), now),
+        growing=growing,
         first_seen=app.trail.first_seen(),
         freezes=in_force(app, now, labels_of(seen.snapshot)),
         approvals=app.people.approvals(now),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from policies.changes import Ledger
 from policies.conditions import Conditions, Reading
@@ -39,9 +39,10 @@ def holds(
     yield from _unready(wish, rules)
     yield from _warm_up(wish, rules, conditions, now)
     yield from _recent_growth(wish, rules, ledger, now)
+    yield from _growing(wish, rules, conditions)
     if wish.pool.id in conditions.in_flight:
-        since = conditions.in_flight[wish.pool.id].astimezone(now.tzinfo)
-        yield wish.held(Guard.IN_FLIGHT, f"the end of a change begun at {since:%H:%M:%S} is not known")
+        since = conditions.in_flight[wish.pool.id].astimezone(UTC)
+        yield wish.held(Guard.IN_FLIGHT, f"the end of a change begun at {since:%H:%MZ} is not known")
 
 
 def about(signal: Signal, pool: Pool, ledger: Ledger) -> bool:
@@ -99,3 +100,11 @@ def _recent_growth(wish: Wish, rules: Interlocks, ledger: Ledger, now: datetime)
     if ends is not None and now < ends:
         why = f"grew less than {format_duration(rules.recent_growth_s)} ago"
         yield wish.held(Guard.RECENT_GROWTH, why, ends)
+
+
+def _growing(wish: Wish, rules: Interlocks, conditions: Conditions) -> Iterator[Verdict]:
+    """Growth that was asked for and does not serve yet is waited for, however long ago that was."""
+    since = conditions.growing.get(wish.pool.id)
+    if since is not None and rules.recent_growth_s:
+        why = f"the growth asked for at {since.astimezone(UTC):%H:%MZ} does not serve yet"
+        yield wish.held(Guard.RECENT_GROWTH, why)

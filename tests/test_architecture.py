@@ -324,12 +324,14 @@ def test_no_function_takes_a_bare_truth_or_shares_its_default(path):
     assert flags("def f(x=[]): ...") == {"f"}
 
 
-EDGES = {
-    "autoscaler/apply.py",
-    "autoscaler/daemon.py",
-    "autoscaler/observing.py",
-    "autoscaler/fitting.py",
-    "autoscaler/recall.py",
+EDGES = {  # how many handlers of everything each may have
+    "autoscaler/apply.py": 3,  # the call, the rehearsal, the second look
+    "autoscaler/daemon.py": 1,
+    "autoscaler/fitting.py": 1,
+    "autoscaler/observing.py": 1,
+    "autoscaler/recall.py": 1,
+    "autoscaler/settling.py": 1,
+    "autoscaler/transport.py": 1,  # of the thread that makes the call
 }
 
 
@@ -349,8 +351,8 @@ def silenced(source: str) -> list[int]:
 
 @pytest.mark.parametrize("path", list(SOURCES))
 def test_only_the_edges_catch_everything(path):
-    """`except Exception` at the edge of the tick, of a provider, a fit and a pool, once each; no `pass`."""
-    assert len(silenced(SOURCES[path].read_text())) <= (path in EDGES)
+    """`except Exception` at the edge of the tick, of a provider, a fit and a pool, as counted; no `pass`."""
+    assert len(silenced(SOURCES[path].read_text())) == EDGES.get(path, 0)
 
 
 def test_the_rule_of_handlers_catches_what_it_forbids():

@@ -249,6 +249,7 @@ def conditions(chance: Random, pools: tuple[Pool, ...]) -> Conditions:
         },
         running_s=chance.choice((None, None, 0.0, 599.9, 600.0, 86400.0)),
         in_flight={pool.id: moment(chance) for pool in pools if chance.random() < 0.1},
+        growing={pool.id: moment(chance) for pool in pools if chance.random() < 0.1},
         first_seen={pool.id: moment(chance) for pool in pools if chance.random() < 0.9},
         freezes=freezes(chance),
         approvals=tuple(approvals),

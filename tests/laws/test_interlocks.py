@@ -195,6 +195,15 @@ def test_f43_a_pool_with_a_change_under_way_does_not_shrink():
     assert held(QUIET, in_flight={"api": draw.ago(60)}, wanted=101) == []
 
 
+def test_f43_a_pool_whose_growth_does_not_serve_yet_does_not_shrink():
+    """However long ago it was asked for; where the operator waits for no growth, and to undo, it may shrink."""
+    rules = replace(QUIET, recent_growth_s=600)
+    assert held(rules, growing={"api": draw.ago(6000)}) == [(Guard.RECENT_GROWTH, None)]
+    assert held(rules, growing={"batch": draw.ago(60)}) == []
+    assert held(rules, growing={"api": draw.ago(60)}, wanted=101) == []
+    assert held(QUIET, growing={"api": draw.ago(60)}) == []
+
+
 @given(st.integers(0, 2**32), st.integers(0, 60))
 def test_interlocks_hold_no_growth_and_all_of_a_shrink(seed, wanted):
     """Whatever the rules and the conditions: growth passes, and a shrink that is held is held whole."""

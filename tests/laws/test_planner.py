@@ -122,6 +122,7 @@ def _moved_conditions(known, shift):
         known,
         readings={name: replace(one, at=shift(one.at)) for name, one in known.readings.items()},
         in_flight={name: shift(at) for name, at in known.in_flight.items()},
+        growing={name: shift(at) for name, at in known.growing.items()},
         freezes=tuple(replace(freeze, until=shift(freeze.until)) for freeze in known.freezes),
         approvals=tuple(
             replace(one, at=shift(one.at), expires_at=shift(one.expires_at)) for one in known.approvals

@@ -220,7 +220,8 @@ class Node:
         turn = tick.tick(app, holding=holding, running_s=running_s)
         for action, outcome in turn.outcomes:
             self.world.tell(
-                self.name, f"{action.target} {action.before} to {action.after}: {outcome.status} {outcome.error}"
+                self.name,
+                f"{action.target} {action.before} to {action.after}: {outcome.status} {outcome.error}",
             )
         if self.world.sometimes(0.03):
             self._apply_again(turn, holding)

@@ -15,7 +15,18 @@ from autoscaler.ports import FREEZE
 from policies.inputs import Inputs, decide
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
 from policies.plan import Plan
-from policies.policy import Budget, Flap, Freeze, Interlocks, Mode, MoneyBudget, Policy, PoolPolicy, Scope, Step
+from policies.policy import (
+    Budget,
+    Flap,
+    Freeze,
+    Interlocks,
+    Mode,
+    MoneyBudget,
+    Policy,
+    PoolPolicy,
+    Scope,
+    Step,
+)
 from tests.simulation import faults, node
 from tests.simulation.cloud import SimulatedCloud, Truth
 from tests.simulation.clockwork import Clockwork, Killed, Process
@@ -27,7 +38,17 @@ from tests.simulation.oracle import Oracle, View, Violation
 TICKS = 200  # of one seed, with a fault in each
 ZONES = ("a", "b")
 LARGEST = 30
-OUTSIDE = ("lag", "cut", "absent", "nan", "refused", "person", "step", "freeze", "label")  # faults at no call of ours
+OUTSIDE = (
+    "lag",
+    "cut",
+    "absent",
+    "nan",
+    "refused",
+    "person",
+    "step",
+    "freeze",
+    "label",
+)  # faults at no call of ours
 OUTSIDE_SHARE = len(OUTSIDE) / (len(OUTSIDE) + len(faults.KINDS))
 STEPS_S = (3600.0, -3600.0, 90.0, -90.0, 600.0)
 
@@ -71,7 +92,11 @@ class World:
         self._names = ("one", "two", "three")[: self.random.randint(1, 3)]
         self._unsound: dict[str, str] = {}
         self._waves = {
-            name: (self.random.uniform(3, LARGEST), self.random.uniform(0, 1), self.random.uniform(1800, 40000))
+            name: (
+                self.random.uniform(3, LARGEST),
+                self.random.uniform(0, 1),
+                self.random.uniform(1800, 40000),
+            )
             for name in self.pools
         }
         self._level: dict[str, float] = {}
@@ -175,7 +200,9 @@ class World:
         def freeze() -> None:
             if not self.calm:
                 until = self.clockwork.moment() + timedelta(seconds=self.offset + lasts)
-                self.people.freeze(Freeze(scope=scope, name=of, until=until), "person", self.clockwork.moment())
+                self.people.freeze(
+                    Freeze(scope=scope, name=of, until=until), "person", self.clockwork.moment()
+                )
                 self.oracle.frozen.append((of, self.clockwork.now, self.clockwork.now + lasts))
 
         self.clockwork.at(self.clockwork.now + self.random.uniform(0, 40), freeze)
@@ -272,7 +299,8 @@ class World:
             cloud.lag_s, cloud.cut = 0.0, False
         self._level = {name: self.random.uniform(0, LARGEST) for name in self.pools}
         goals = {
-            n: min(max(math.ceil(self._level[n]), pool.minimum), pool.maximum) for n, pool in self.pools.items()
+            n: min(max(math.ceil(self._level[n]), pool.minimum), pool.maximum)
+            for n, pool in self.pools.items()
         }
         rule, policy = self.policy.default, self.policy
         longest = max([budget.window_s for budget in policy.budgets] + [600])
@@ -357,7 +385,9 @@ def _policy(random: Random) -> Policy:
         default=rule,
         budgets=tuple(budgets),
         plan_ttl_s=600,
-        interlocks=Interlocks(warm_up_s=random.choice((0, 120, 600)), recent_growth_s=random.choice((0, 600))),
+        interlocks=Interlocks(
+            warm_up_s=random.choice((0, 120, 600)), recent_growth_s=random.choice((0, 600))
+        ),
         flap=random.choice((None, Flap(), Flap(reversals=2, window_s=1800))),
         money=(hard,) if random.random() < 0.3 else (),
         fleet_share=random.choice((1.0, 0.5)),
@@ -373,9 +403,7 @@ def _pool(random: Random, name: str, provider: str) -> Pool:
     minimum = random.randint(0, 3)
     maximum = random.randint(minimum + 4, LARGEST + 5)
     offerings: Any = [
-        Offering(
-            instance_type="m5.large", zone=zone, capacity_type=CapacityType.ON_DEMAND, hourly_usd=0.096
-        )
+        Offering(instance_type="m5.large", zone=zone, capacity_type=CapacityType.ON_DEMAND, hourly_usd=0.096)
         for zone in ZONES
     ]
     return Pool(
