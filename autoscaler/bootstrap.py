@@ -21,7 +21,6 @@ from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
-from autoscaler.transport import LOCAL, careful
 from forecasts.limits import Kind
 from forecasts.types import EARLIEST
 from policies.policy import Policy
@@ -117,9 +116,7 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
         if isinstance(provider, FakeCloud):
             mine = (pool for pool in configuration.pools.values() if pool.provider == name)
             provider.create_all(pool.seed() for pool in mine)
-            connected[name] = careful(provider, clock, families=LOCAL)
-        else:
-            connected[name] = careful(provider, clock)
+        connected[name] = provider
     return connected
 
 
