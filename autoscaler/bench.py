@@ -79,8 +79,8 @@ class Bench:
         return again.plan
 
     def _approval(self, action: Action, key: str) -> bool:
-        """Use up what a person said of the action, where its mode or a guard asked for it."""
-        said = any(one.action_id == action.id for one in self._looked.conditions.approvals)
-        used = said and self._app.people.use_approval(action.id, key)
+        """Use up what a person said of the action; False where that was no, or is used up or wanting."""
+        if any(one.action_id == action.id for one in self._looked.conditions.approvals):
+            return self._app.people.use_approval(action.id, key)
         word = self._words.get(action.id)
-        return used or word is None or word.what is not Mode.APPROVE
+        return word is None or word.what is not Mode.APPROVE

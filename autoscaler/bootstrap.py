@@ -21,6 +21,7 @@ from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
+from autoscaler.transport import CAREFULLY, LOCAL, careful
 from forecasts.limits import Kind
 from forecasts.types import EARLIEST
 from policies.policy import Policy
@@ -116,7 +117,9 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
         if isinstance(provider, FakeCloud):
             mine = (pool for pool in configuration.pools.values() if pool.provider == name)
             provider.create_all(pool.seed() for pool in mine)
-        connected[name] = provider
+        families = LOCAL if isinstance(provider, FakeCloud) else CAREFULLY
+        # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
+        connected[name] = careful(provider, SystemClock(), families=families)
     return connected
 
 

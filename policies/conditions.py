@@ -36,8 +36,8 @@ class Conditions:
 
     `readings` are by series id. `running_s`: for how long the daemon has watched, by the monotonic clock;
     None where no daemon runs (a plan by hand). `in_flight`: pools with an operation whose end is not known,
-    and since when; `growing`: those whose growth was done and does not serve yet. `first_seen`: when each pool was first seen. `freezes`: those in force beside the policy's
-    own.
+    and since when; `growing`: those whose growth was done and does not serve yet. `first_seen`: when each
+    pool was first seen. `freezes`: those in force beside the policy's own.
     """
 
     readings: Mapping[str, Reading] = field(default_factory=lambda: MappingProxyType({}))

@@ -327,7 +327,6 @@ def test_no_function_takes_a_bare_truth_or_shares_its_default(path):
 EDGES = {  # how many handlers of everything each may have
     "autoscaler/apply.py": 3,  # the call, the rehearsal, the second look
     "autoscaler/daemon.py": 1,
-    "autoscaler/fitting.py": 1,
     "autoscaler/observing.py": 1,
     "autoscaler/recall.py": 1,
     "autoscaler/settling.py": 1,

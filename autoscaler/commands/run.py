@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -72,17 +71,11 @@ def _daemon(app: App, form: Format) -> Daemon:
     from autoscaler.daemon import Daemon  # noqa: PLC0415 - as above
     from autoscaler.log import Log  # noqa: PLC0415 - as above
     from autoscaler.reloading import Running  # noqa: PLC0415 - as above
-    from autoscaler.transport import careful  # noqa: PLC0415 - as above
 
     clock = SystemClock()
     log = Log(sys.stderr, clock, form=form)
-
-    def cared(built: App) -> App:
-        # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
-        return replace(built, providers={name: careful(one, clock) for name, one in built.providers.items()})
-
     return Daemon(
-        running=Running(cared(app), lambda fresh: cared(bootstrap.build(fresh, app.clock)), log),
+        running=Running(app, lambda fresh: bootstrap.build(fresh, app.clock), log),
         tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),
         lease=app.lease,
         clock=clock,
