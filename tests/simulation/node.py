@@ -259,7 +259,7 @@ class Node:
         demands = self.wire.call(Point.METRICS, world.demands)
         now = self.clock.now()
         outlooks = {pool.id: _outlook(pool, demands[pool.id], now) for pool in pools if pool.id in demands}
-        live = {name: None if found.doubt else found.live for name, found in outlooks.items()}
+        live = {name: found.known for name, found in demands.items() if name in outlooks}
         self.view = View(at=at, known=known, node=self.name, live=live, sizes=sizes)
         self.outlooks = outlooks
         pools.sort(key=lambda pool: pool.id)
@@ -302,6 +302,11 @@ class Measured:
     live: float
     peak: float
     refusal: str = ""
+
+    @property
+    def known(self) -> float | None:
+        """Demand now, None where it is not soundly known."""
+        return None if self.refusal or math.isnan(self.live) else self.live
 
 
 def _outlook(pool: Pool, measured: Measured, now: Any) -> Outlook:

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 from autoscaler import turning
-from autoscaler.ports import FREEZE
 from policies.inputs import Inputs, decide
 from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
 from policies.plan import Plan
@@ -74,6 +73,7 @@ class World:
             name: (self.random.uniform(3, LARGEST), self.random.uniform(0, 1), self.random.uniform(1800, 40000))
             for name in self.pools
         }
+        self._foresight = {name: self.random.choice((1.0, 1.0, 0.5)) for name in self.pools}
         self._level: dict[str, float] = {}
 
     def run(self) -> Report:
@@ -183,8 +183,8 @@ class World:
     def _label(self, name: str) -> None:
         """A person marks a pool as frozen, until the next of these faults on it."""
         cloud = self.clouds[self.pools[name].provider]
-        marked = bool(cloud.read(name).labels)
-        cloud.label(name, {} if marked else {FREEZE: "by hand"})
+        marked = name in self.oracle.marked
+        cloud.mark(name, "" if marked else "by hand")
         if not marked:
             self.oracle.marked[name] = self.clockwork.now
         else:
@@ -250,7 +250,7 @@ class World:
         return found
 
     def demand(self, name: str) -> tuple[float, float]:
-        """Demand now and its peak over the next ten minutes, in units."""
+        """Demand now, and what the forecast says of the next ten minutes, which may be too low; in units."""
         if name in self._level:
             return self._level[name], self._level[name]
         height, phase, period = self._waves[name]
@@ -258,7 +258,7 @@ class World:
             height * (0.5 + 0.5 * math.sin(2 * math.pi * (t / period + phase)))
             for t in (self.clockwork.now, self.clockwork.now + 600)
         )
-        return now, max(now, soon)
+        return now, max(now, soon) * self._foresight[name]
 
     def _calm_down(self) -> None:
         """P7: no more faults, demand stands still; every pool must get the size that it needs, in time."""
@@ -297,8 +297,7 @@ class World:
         for freeze in self.people.freezes(self.clockwork.moment()):
             self.people.lift(freeze.scope, freeze.name, "person", "looked at", self.clockwork.moment())
         for name, pool in self.pools.items():
-            if self.clouds[pool.provider].read(name).labels:
-                self.clouds[pool.provider].label(name, {})
+            self.clouds[pool.provider].mark(name, "")
 
 
 @contextmanager
