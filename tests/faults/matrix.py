@@ -68,7 +68,10 @@ def matrix() -> list[str]:
             lines.append(f"                 others: {LINK.sub(lambda link: link[1], others[fault.number])}")
     missing = [f"F{fault.number:02}" for fault in faults() if fault.number not in covered]
     total = len(faults())
-    lines += ["", f"{total - len(missing)} of {total} faults have a test; none yet: {', '.join(missing) or '-'}"]
+    lines += [
+        "",
+        f"{total - len(missing)} of {total} faults have a test; none yet: {', '.join(missing) or '-'}",
+    ]
     return lines
 
 

@@ -99,7 +99,7 @@ class SimulatedCloud:
         return self._state(pool_id).pool.desired
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str, in_part: bool = False) -> Pool:
-        """Ask for `size` units, once for each key; about half of them come `in_part`. NotFound, Stale, Invalid."""
+        """Ask for `size` units, once for each key; `in_part` half come. NotFound, Stale, Invalid."""
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         if key in self._answers:

@@ -1,4 +1,6 @@
-"""The trail in memory: what the store's own answers, without a disk. `test_conformance.py` compares the two."""
+"""The store in memory: it answers as the one of a file does, without a disk (test_conformance.py)."""
+
+# ruff: noqa: ARG002 - the store's own has a use for all that is told
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from policies.model import Gap, Pool, Snapshot
 from policies.outlook import Outlook
 from policies.plan import Plan
 from policies.standing import Standing
-from tests.simulation.cloud import SimulatedCloud
 from tests.simulation.clockwork import NodeClock, Process
+from tests.simulation.cloud import SimulatedCloud
 from tests.simulation.faults import Point, Wire
 from tests.simulation.memory_lease import MemoryLease
 from tests.simulation.oracle import View
@@ -220,7 +220,8 @@ class Node:
         turn = tick.tick(app, holding=holding, running_s=running_s)
         for action, outcome in turn.outcomes:
             self.world.tell(
-                self.name, f"{action.target} {action.before} to {action.after}: {outcome.status} {outcome.error}"
+                self.name,
+                f"{action.target} {action.before} to {action.after}: {outcome.status} {outcome.error}",
             )
         if self.world.sometimes(0.03):
             self._apply_again(turn, holding)

@@ -65,9 +65,7 @@ class Oracle:
         if marks and self.marked.get(pool, at) + 1 < at:
             self.blame(at, "F67", f"{node} calls for {pool}, which is marked as frozen")
 
-    def saw(
-        self, truth: Truth, view: View, intended: tuple[int, int] | None, *, generation: int = 0
-    ) -> None:
+    def saw(self, truth: Truth, view: View, intended: tuple[int, int] | None, *, generation: int = 0) -> None:
         """A change of ours: `intended` is the (before, after) of its intent, None where there is none."""
         told = f"{truth.node} took {truth.pool} from {truth.before} to {truth.after} ({truth.key})"
         pool = self.pools[truth.pool]
