@@ -143,7 +143,7 @@ class Wire:
         if kind is Kind.CRASH_BEFORE:
             self._die()
         if kind is Kind.PAUSE_BEFORE:
-            # Nothing can tell a stop between the last look at the lease and the wire; a short one is survived.
+            # Nothing can tell a stop between the last look at the lease and the wire: only a short one.
             longest = ARRIVES_S if point is Point.RESIZE else armed.seconds
             self._clockwork.wait(self._process, min(armed.seconds, longest))
             return effect()

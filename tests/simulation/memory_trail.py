@@ -79,11 +79,7 @@ class MemoryTrail:
 
     def changes(self, since: datetime) -> Sequence[Change]:
         """The changes made at or after `since`, oldest first."""
-        recent: list[Change] = []
-        for change in reversed(self._changes):
-            if change.at >= since:
-                recent.append(change)
-        recent.reverse()
+        recent = [change for change in self._changes if change.at >= since]
         return tuple(sorted(recent, key=lambda change: change.at))
 
     def doubtful(self) -> Sequence[Deed]:

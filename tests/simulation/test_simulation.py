@@ -25,7 +25,7 @@ def run(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_no_law_is_broken(first):
-    """P1 to P10 hold in every tick of every seed, with crashes, pauses, lost answers and steps of the clock."""
+    """The laws hold in every tick of every seed, with crashes, pauses, lost answers, steps of the clock."""
     for seed in range(first, first + AT_ONCE):
         broken, report = run(seed)
         assert not broken
