@@ -66,7 +66,7 @@ class Daemon:
     clock: Clock
     log: Log
     stopping: threading.Event = field(default_factory=threading.Event)
-    reload_asked: threading.Event = field(default_factory=threading.Event)
+    reload_asked: bool = False
     progress: Progress = field(default_factory=Progress)
     leads: bool = False
     generation: int = 0
@@ -100,6 +100,7 @@ class Daemon:
                 if not self.leads:
                     due = min(due, self.clock.monotonic() + STAND_BY_S)
         finally:
+            self.log.info("stopping")
             self._release()
 
     def one(self, *, running_s: float) -> Turn | None:
@@ -131,6 +132,10 @@ class Daemon:
         self.stopping.set()
         holding = self.progress.holding
         return holding is not None and not holding.acting
+
+    def ask_reload(self) -> None:
+        """Read the configuration before the next tick; takes no lock, so a signal's handler may call it."""
+        self.reload_asked = True
 
     def watch(self) -> bool:
         """Extend the lease for a tick that comes on; give it up, once, for one that is over the watchdog.
@@ -174,9 +179,9 @@ class Daemon:
             self.clock.sleep(min(SLICE_S, left))
 
     def _reload(self) -> None:
-        if not self.reload_asked.is_set() and not self.running.changed():
+        if not self.reload_asked and not self.running.changed():
             return
-        self.reload_asked.clear()
+        self.reload_asked = False
         if self.running.reload():
             self.log.info("configuration swapped", file=self.running.app.configuration.file)
 

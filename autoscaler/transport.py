@@ -31,6 +31,11 @@ class Family:
 
 READING = Family(name="reading", rate=20.0, burst=500, deadline_s=20.0)
 CHANGING = Family(name="changing", rate=5.0, burst=100, deadline_s=5.0)  # within a lease's margin
+CAREFULLY = (READING, CHANGING)
+LOCAL = (  # a file of this machine throttles nobody
+    Family(name="reading", rate=1e6, burst=10**6, deadline_s=READING.deadline_s),
+    Family(name="changing", rate=1e6, burst=10**6, deadline_s=30.0),
+)
 FAILURES, OPEN_S = 5, 60.0  # so many failures in a row open the breaker, for so long
 NO_CAPACITY_S = 900.0
 LONGEST_REST_S = 600.0  # how far the rests after throttling double
@@ -109,14 +114,13 @@ class Careful:
         pools: Pools,
         clock: Clock,
         *,
-        reading: Family = READING,
-        changing: Family = CHANGING,
+        families: tuple[Family, Family] = CAREFULLY,
         breaker: Breaker | None = None,
     ) -> None:
-        """`clock` is only asked for monotonic time."""
+        """`families`: that of readings and that of changes. `clock` is only asked for monotonic time."""
         self._pools, self._clock = pools, clock
-        self._budgets = {family: Bucket(family, clock) for family in (reading, changing)}
-        self._reading, self._changing = reading, changing
+        self._budgets = {family: Bucket(family, clock) for family in families}
+        self._reading, self._changing = families
         self._breaker = breaker or Breaker(clock)
         self._full: dict[str, float] = {}  # until when a pool is not asked to grow
         self._turn = threading.Lock()
@@ -192,9 +196,11 @@ class Careful:
 class CarefulRemembering(Careful):
     """The same over a provider that also remembers its keys."""
 
-    def __init__(self, pools: Pools, memory: Remembers, clock: Clock) -> None:
+    def __init__(
+        self, pools: Pools, memory: Remembers, clock: Clock, *, families: tuple[Family, Family]
+    ) -> None:
         """`memory` is the same provider by its other port."""
-        super().__init__(pools, clock)
+        super().__init__(pools, clock, families=families)
         self._memory = memory
 
     def answer_to(self, key: str) -> Pool | None:
@@ -202,9 +208,11 @@ class CarefulRemembering(Careful):
         return self._call(self._reading, lambda: self._memory.answer_to(key))
 
 
-def careful(pools: Pools, clock: Clock) -> Careful:
+def careful(pools: Pools, clock: Clock, *, families: tuple[Family, Family] = CAREFULLY) -> Careful:
     """The provider with care, by every port that it has."""
-    return CarefulRemembering(pools, pools, clock) if isinstance(pools, Remembers) else Careful(pools, clock)
+    if isinstance(pools, Remembers):
+        return CarefulRemembering(pools, pools, clock, families=families)
+    return Careful(pools, clock, families=families)
 
 
 def within(call: Callable[[], T], family: Family) -> T:

@@ -2,9 +2,10 @@
 
 The service level is compared by a one-sided Mann-Whitney U test of the points after the change against those
 of the window before it, which asks nothing of their distribution but takes them as independent. Points that
-follow each other are not quite so; what calls it worse therefore needs a median that moved by 5 % as well.
+follow each other are alike: the test's z is therefore made smaller by sqrt((1 - r) / (1 + r)), r the larger
+correlation of neighbouring points, and the median must have moved by 5 % as well.
 A shrink is looked at when a quarter, half and the whole of its window have passed, and the level of 1 % is
-shared between these looks: of shrinks that change nothing, about one in a hundred is called worse.
+shared between these looks.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ def worsened(
     before: NDArray[np.float64], after: NDArray[np.float64], *, larger_is_worse: bool
 ) -> Compared | None:
     """The points after against those before, float64 [time], NaN for none; None where too few are known."""
+    from scipy.special import ndtr, ndtri  # noqa: PLC0415 - as below
     from scipy.stats import mannwhitneyu  # noqa: PLC0415 - half a second, only where something has shrunk
 
     before, after = before[np.isfinite(before)], after[np.isfinite(after)]
@@ -101,5 +103,13 @@ def worsened(
     sign = 1.0 if larger_is_worse else -1.0
     p = float(mannwhitneyu(sign * after, sign * before, alternative="greater").pvalue)
     old, new = float(np.median(before)), float(np.median(after))
+    alike = max(_likeness(before - old), _likeness(after - new))
+    p = float(ndtr(ndtri(p) * np.sqrt((1.0 - alike) / (1.0 + alike))))
     moved = sign * (new - old) > MOVED * abs(old)
     return Compared(worse=p < LEVEL / len(LOOKS) and moved, p=p, before=old, after=new)
+
+
+def _likeness(y: NDArray[np.float64]) -> float:
+    """How alike neighbouring points of `y`, float64 [time] around 0, are: their correlation, 0 to 0.95."""
+    power = float(y @ y)
+    return min(0.95, max(0.0, float(y[1:] @ y[:-1]) / power)) if power > 0 else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -43,7 +44,7 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
         raise UsageError("run needs `now: clock`, which goes on by itself; for an old trace use --once")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(daemon))
-    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload_asked.set())
+    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.ask_reload())
     if once:
         app.lease.take()
     daemon.keeper().start()
@@ -52,13 +53,15 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
 
 
 def _stopper(daemon: Daemon) -> Callable[[int, FrameType | None], None]:
+    asked: list[int] = []
+
     def stop(number: int, _frame: FrameType | None) -> None:
-        first = not daemon.stopping.is_set()
-        breaks_off = daemon.stop()
-        if first:
-            daemon.log.info("stopping", signal=signal.Signals(number).name)
-            if breaks_off:
-                raise SystemExit(0)
+        # It runs between any two steps of the loop: whatever takes a lock here may wait for itself for ever.
+        if asked:
+            return
+        asked.append(number)
+        if daemon.stop():
+            raise SystemExit(0)
 
     return stop
 
@@ -69,11 +72,17 @@ def _daemon(app: App, form: Format) -> Daemon:
     from autoscaler.daemon import Daemon  # noqa: PLC0415 - as above
     from autoscaler.log import Log  # noqa: PLC0415 - as above
     from autoscaler.reloading import Running  # noqa: PLC0415 - as above
+    from autoscaler.transport import careful  # noqa: PLC0415 - as above
 
     clock = SystemClock()
     log = Log(sys.stderr, clock, form=form)
+
+    def cared(built: App) -> App:
+        # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
+        return replace(built, providers={name: careful(one, clock) for name, one in built.providers.items()})
+
     return Daemon(
-        running=Running(app, lambda fresh: bootstrap.build(fresh, app.clock), log),
+        running=Running(cared(app), lambda fresh: cared(bootstrap.build(fresh, app.clock)), log),
         tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),
         lease=app.lease,
         clock=clock,

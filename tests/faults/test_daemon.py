@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autoscaler import daemon as looping
 from autoscaler.clock import SetClock
+from autoscaler.commands import run
 from autoscaler.config import Configuration, RunSettings
 from autoscaler.daemon import Daemon
 from autoscaler.errors import Fenced, StoreError
@@ -296,11 +297,21 @@ def test_f64_a_stop_between_ticks_is_noticed_within_a_second(world):
     assert world.clock.monotonic() < 11.5
 
 
+def test_f64_a_signal_in_the_middle_of_a_line_of_the_log_does_not_wait_for_it(world):
+    """The handlers take no lock that the step they interrupt may hold; a second signal changes nothing."""
+    stop = run._stopper(world.daemon)
+    with world.daemon.log._one:
+        world.daemon.ask_reload()
+        stop(15, None)
+        stop(15, None)
+    assert world.daemon.stopping.is_set()
+
+
 def test_f69_a_hang_up_reads_the_configuration_between_ticks(world):
     """Asked in a tick, it is read after it, once."""
 
     def asks(_holding):
-        world.daemon.reload_asked.set()
+        world.daemon.ask_reload()
         assert world.daemon.running.reloads == []
 
     world.does[0] = asks

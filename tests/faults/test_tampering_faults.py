@@ -191,11 +191,9 @@ def test_a_cut_off_end_is_found_by_a_head_noted_elsewhere(path):
     engine = connect(path)
     noted = verified(engine).head
     engine.dispose()
-    last = "SELECT row FROM link ORDER BY seq DESC LIMIT 1"
-    script = (
-        f"DELETE FROM event WHERE row = ({last}); DELETE FROM link WHERE seq = (SELECT max(seq) FROM link)"
-    )
-    assert tamper(path, script) == ""
+    row = "DELETE FROM event WHERE row = (SELECT row FROM link ORDER BY seq DESC LIMIT 1)"
+    link = "; DELETE FROM link WHERE seq = (SELECT max(seq) FROM link)"
+    assert tamper(path, row + link) == ""
     engine = connect(path)
     assert f"no link has the hash {noted}" in verified(engine, head=noted).fault
 

@@ -185,6 +185,23 @@ def test_the_tightest_of_several_budgets_of_money_is_named():
         assert spent(limits).size == 103
 
 
+def test_money_is_units_times_their_price():
+    """Four units at $2 are $8 of $10, and one more fits; what a plan was granted counts as what was done."""
+    pool = priced("api", 100, 2.0)
+    assert spent((HARD,), [changed(60, 96, 100)], pool=pool).size == 101
+    ledger = Ledger((pool,), (), NOW)
+    ledger.spend(Change(target="api", at=NOW, before=96, after=100))
+    assert money.added_usd(HARD, pool, ledger, NOW) == 8.0
+    assert ledger.paid((Scope.POOL, "api")) == [(NOW, 8.0)]
+    assert Ledger((pool,), [changed(9, 5, 5)], NOW).paid((Scope.POOL, "api")) == ()
+
+
+def test_a_shrink_says_nothing_of_money():
+    """A budget of money is about growth: without a price, a shrink has nothing to tell of it."""
+    (action,) = plan_of((API,), {"api": 50}, replace(FREE, money=(HARD,))).actions
+    assert "money budget" not in {fact.name for fact in action.because}
+
+
 def told(pool, units, *limits, changes=()):
     return list(money.facts(pool, units, limits, Ledger((pool,), changes, NOW), NOW))
 

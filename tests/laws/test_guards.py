@@ -272,6 +272,19 @@ def test_a_budget_counts_what_its_scope_covers(scope, left):
     assert known.left(replace(TEN, scope=scope), pools[0], NOW)[0] == left
 
 
+def test_changes_of_two_moments_are_two():
+    """What went before the window is out of it, whatever follows within."""
+    assert ledger(changed(700, 109, 104), changed(100, 104, 100)).left(TEN, a_pool(), NOW)[0] == 6
+
+
+def test_a_change_of_a_pool_that_is_gone_counts_against_all_it_may_have_been_of():
+    """Against every provider and against all, by its units; not against another pool, nor as a size."""
+    known = ledger(changed(60, 10, 6, target="gone"), changed(30, 0, 50, target="new"))
+    for scope, left in ((Scope.POOL, 10), (Scope.PROVIDER, 6), (Scope.ALL, 6)):
+        tenth = Budget(scope=scope, step=Step(units=0, share=0.1), window_s=600)
+        assert known.left(tenth, a_pool(), NOW)[0] == left
+
+
 def test_what_a_plan_grants_is_spent_for_the_pools_after_it():
     """Spending counts at once, for every scope, and for nothing twice."""
     pools = (a_pool(), a_pool(id="batch"))

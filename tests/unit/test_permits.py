@@ -10,7 +10,7 @@ import pytest
 
 from policies import planner
 from policies.changes import Ledger
-from policies.model import Snapshot
+from policies.model import CapacityType, Offering, Snapshot
 from policies.plan import Action, Reason, kind_of
 from policies.policy import Budget, Interlocks, Policy, PoolPolicy, Scope, Step
 from tests.laws import strategies as draw
@@ -128,3 +128,22 @@ def test_an_undo_is_a_plan_of_its_own():
     assert undone.policy_digest == same.policy_digest
     assert undone.forecasts_digest == same.forecasts_digest
     assert undone.complete
+
+
+def test_an_undo_without_demand_grows_back_and_shrinks_nothing():
+    """Nobody knows the demand of a pool whose metrics are absent: growth may be given back, not taken."""
+    world = Snapshot(taken_at=NOW, pools=(draw.simple_pool("api", 12),))
+    assert [a.after for a in planner.undo((action(20, 12),), world, {}, FREE).actions] == [20]
+    (held,) = planner.undo((action(8, 12),), world, {}, FREE).held
+    assert held.why == "no metric of this pool could be read"
+
+
+def test_an_undo_waits_for_no_cool_down_of_growth_either():
+    """What was shrunk a moment ago may grow back at once, and its price is told."""
+    offering = Offering(instance_type="m", zone="a", capacity_type=CapacityType.ON_DEMAND, hourly_usd=0.5)
+    pool = draw.simple_pool("api", 12, last_scaled_at=NOW, offerings=(offering,))
+    slow = replace(FREE, pools={"api": replace(FREE.default, cool_down_out_s=3600)})
+    undone = planner.undo((action(20, 12),), Snapshot(taken_at=NOW, pools=(pool,)), {"api": QUIET}, slow)
+    (back,) = undone.actions
+    assert back.after == 20
+    assert back.hourly_delta_usd.mid == 4.0

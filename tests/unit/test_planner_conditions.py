@@ -124,7 +124,7 @@ TURNED = (Change(target="api", at=draw.ago(1), before=9, after=5), *JUST_GREW)
             {},
             Guard.FLAPPING,
         ),
-        (POLICY, (), {"running_s": 1.0}, Guard.WARM_UP),
+        (POLICY, (), {"running_s": 0.0}, Guard.WARM_UP),
         (replace(WAITING, pools={}), JUST_GREW, {"running_s": 1.0}, Guard.WARM_UP),
     ],
 )

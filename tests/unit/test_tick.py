@@ -196,7 +196,7 @@ def test_a_pool_that_the_provider_could_not_see_is_a_gap(build):
 def test_f70_nothing_is_managed_that_the_configuration_does_not_name(build):
     """Pools that a provider has besides, or of another provider's name, are neither planned nor touched."""
     app = build(AUTO.split("  api:", maxsplit=1)[0])
-    cloud = app.providers["fake"]
+    cloud = FakeCloud(app.configuration.providers["fake"].path, app.clock)
     (web,) = cloud.list()[0]
     cloud.create(replace(web, id="stranger", desired=50))
     done = tick.tick(app)

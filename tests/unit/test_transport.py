@@ -80,7 +80,7 @@ def test_refusals_pass_and_open_nothing(error):
 
 def test_f37_a_used_up_budget_is_throttled_without_a_call():
     """Beyond its burst a family is not called, and says when it may be; tokens come back by the second."""
-    provider, pools, clock = careful(changing=QUICK)
+    provider, pools, clock = careful(families=(transport.READING, QUICK))
     for _ in range(3):
         grow(pools)
     with pytest.raises(Throttled) as refused:
@@ -185,7 +185,7 @@ def test_f61_a_call_without_an_answer_ends_at_its_deadline():
             return super().resize(_pool_id, size, version=version, key=key)
 
     slow = Family(name="changing", rate=10, burst=10, deadline_s=0.05)
-    pools = Careful(Hanging(), SetClock(NOW), changing=slow)
+    pools = Careful(Hanging(), SetClock(NOW), families=(transport.READING, slow))
     with pytest.raises(Unreachable, match="no answer to a changing call"):
         grow(pools)
     assert not done.is_set()
