@@ -98,6 +98,7 @@ class Configuration:
     file: str
     now: str | datetime = "clock"
     state: str
+    freeze_file: str = ""
     metrics: tuple[MetricsSource, ...] = ()
     providers: Mapping[str, FakeProvider] = field(default_factory=lambda: MappingProxyType({}))
     pools: Mapping[str, DeclaredPool] = field(default_factory=lambda: MappingProxyType({}))
@@ -184,6 +185,7 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
         file=file,
         now=parsed.now,
         state=paths[("state",)],
+        freeze_file=paths.get(("freeze_file",), ""),
         metrics=tuple(sources),
         providers=MappingProxyType(providers),
         pools=MappingProxyType(pools),

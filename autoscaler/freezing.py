@@ -1,6 +1,7 @@
 """Which freezes are in force: any one suffices, wherever it was said.
 
-The configuration; the store (`loadline freeze`); a file beside the state, `<state>.freeze`; the environment's
+The configuration; the store (`loadline freeze`); the file `freeze_file`, beside the state by
+default (`<state>.freeze`); the environment's
 LOADLINE_FREEZE; a label or tag on the pool itself. What cannot be read freezes: nobody knows what it says.
 """
 
@@ -8,16 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoscaler.ports import FREEZE
-from policies.policy import Freeze, Policy, Scope
+from policies.policy import Freeze, Scope
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
+    from autoscaler.config import Configuration
     from autoscaler.store.people import SqlPeople
     from policies.model import Snapshot
 
@@ -42,23 +44,25 @@ def in_force(app: App, now: datetime, labels: Labels | None = None) -> tuple[Fre
     Asked before each call that changes something: a few rows, a file's presence and the environment are
     read, no more. Raises StoreError.
     """
-    found = standing(app.policy, app.people, now, state=app.configuration.state, labels=labels)
+    configuration = replace(app.configuration, policy=app.policy)
+    found = standing(configuration, app.people, now, labels=labels)
     return tuple(one.freeze for one in found)
 
 
 def standing(
-    policy: Policy, people: SqlPeople, now: datetime, *, state: str, labels: Labels | None = None
+    configuration: Configuration, people: SqlPeople, now: datetime, *, labels: Labels | None = None
 ) -> list[Standing]:
-    """As `in_force`, each with where it was said; `state` is the path of the store."""
+    """As `in_force`, each with where it was said."""
     found = [
         Standing(freeze=one, where="the configuration (`freeze`)")
-        for one in policy.freezes
+        for one in configuration.policy.freezes
         if one.until is None or now < one.until
     ]
     found += [Standing(freeze=one, where="loadline freeze") for one in people.freezes(now)]
-    why = _file(state)
+    file = freeze_file(configuration)
+    why = _text(file)
     if why is not None:
-        found.append(_all(why, f"the file {freeze_file(state)} (remove it)"))
+        found.append(_all(why, f"the file {file} (remove it)"))
     said = os.environ.get(ENVIRONMENT, "").strip()
     if said.lower() not in _NO:
         found.append(_all(said, f"the environment's {ENVIRONMENT} (unset it, and start again)"))
@@ -75,20 +79,20 @@ def labels_of(snapshot: Snapshot) -> Labels:
     return {pool.id: pool.labels for pool in snapshot.pools}
 
 
-def freeze_file(state: str) -> Path:
+def freeze_file(configuration: Configuration) -> Path:
     """The file whose presence freezes everything; its text is the why."""
-    return Path(f"{state}.freeze")
+    return Path(configuration.freeze_file or f"{configuration.state}.freeze")
 
 
-def _file(state: str) -> str | None:
+def _text(path: Path) -> str | None:
     """What the file says, None where there is none."""
     try:
-        with freeze_file(state).open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             return file.read(_LONGEST).strip()
     except FileNotFoundError:
         return None
     except OSError as error:
-        return f"{freeze_file(state)} cannot be read: {error.strerror}"
+        return f"{path} cannot be read: {error.strerror}"
 
 
 def _all(why: str, where: str) -> Standing:

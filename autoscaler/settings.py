@@ -343,6 +343,10 @@ class File(Section):
     state: PathText = Field(
         default="./loadline.db", description="SQLite file: history, plans, intents, outcomes."
     )
+    freeze_file: PathText | None = Field(
+        default=None,
+        description="While it is there nothing is changed; its text is the reason. By default STATE.freeze.",
+    )
     metrics: list[MetricsSection] = Field(default_factory=list, description="Sources of history.")
     providers: ProvidersSection = Field(default=ProvidersSection(), description="Where pools live.")
     defaults: SizingSection = Field(

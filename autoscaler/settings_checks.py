@@ -290,6 +290,7 @@ def _like_checks(place: Place, like: dict[str, Any], start: datetime | None) -> 
 def paths(raw: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
     """Every path of the file with its place; whatever stands there, as long as it is not checked."""
     yield ("state",), raw.get("state")
+    yield ("freeze_file",), raw.get("freeze_file")
     for index, source in enumerate(_entries(raw, "metrics")):
         if isinstance(source, dict):
             yield ("metrics", index, "path"), source.get("path")

@@ -33,7 +33,7 @@ def parse(path: str, folder: Path, environment: Mapping[str, str]) -> tuple[File
     said = _said(document, problems, overridden, path)
     if said or parsed is None:
         raise ConfigError("\n".join(said))
-    filled = parsed.model_dump(include={"state", "metrics", "providers"}, exclude_none=True)
+    filled = parsed.model_dump(include={"state", "freeze_file", "metrics", "providers"}, exclude_none=True)
     return parsed, {place: resolved(text, folder, environment) for place, text in paths(filled)}
 
 

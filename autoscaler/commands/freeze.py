@@ -41,7 +41,7 @@ def command(
 
         book = people.book(config)
         settings = book.configuration
-        found = freezing.standing(settings.policy, book.people, book.now, state=settings.state)
+        found = freezing.standing(settings, book.people, book.now)
         for line in freeze_lines([(one.freeze, one.where) for one in found]):
             click.echo(line)
         return

@@ -31,7 +31,7 @@ _KINDS = "biuf"  # of arrays: truth, whole numbers, floats
 
 
 def packed(inputs: Inputs) -> bytes:
-    """The bytes of what `decide` looks at: about 0.3 kB a pool, and the past that its scaler looks back on."""
+    """The bytes of what `decide` looks at: about 0.3 kB a pool, and the past that its scaler wants."""
     arrays: list[np.ndarray[Any, Any]] = []
     body = json.dumps(_shown(trimmed(inputs), arrays), separators=(",", ":"), ensure_ascii=False).encode()
     parts = [len(body).to_bytes(8, "big"), body, *(_shuffled(array) for array in arrays)]

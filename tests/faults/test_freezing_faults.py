@@ -33,7 +33,7 @@ def build(tmp_path, monkeypatch):
 
 
 def file_of(app):
-    return freezing.freeze_file(app.configuration.state)
+    return freezing.freeze_file(app.configuration)
 
 
 def test_f67_nothing_is_frozen_until_somebody_says_so(build):
@@ -65,6 +65,15 @@ def test_f67_a_word_that_says_no_does_not_freeze(build, monkeypatch, word):
     """An empty environment or label, or one that says no, is no freeze."""
     monkeypatch.setenv(freezing.ENVIRONMENT, word)
     assert freezing.in_force(build(), NOW, {"web": {FREEZE: word}}) == ()
+
+
+def test_f67_the_file_may_be_named(build, tmp_path):
+    """`freeze_file` names another file, resolved beside the configuration; the default one is then none."""
+    app = build("freeze_file: ./stop\n")
+    (tmp_path / "world" / "loadline.db.freeze").write_text("not this one")
+    assert freezing.in_force(app, NOW) == ()
+    (tmp_path / "world" / "stop").write_text("storm")
+    assert [f.why for f in freezing.in_force(app, NOW)] == ["storm"]
 
 
 @pytest.mark.parametrize("kind", ["empty", "a folder", "no text"])
