@@ -118,6 +118,15 @@ def test_a_protected_pool_never_shrinks_and_may_grow():
         verdict = judge(wish, policy=Policy(default=FREE), ledger=ledger(), now=NOW)
         assert verdict[:2] == (size, guard)
     assert protected(shrink(50)).guard is None
+    guarded = Wish(pool=a_pool(protected=True), wanted=50)
+    assert protected(guarded).why == "the pool is marked as protected"
+
+
+def test_a_pools_own_rule_counts_and_not_the_default():
+    """Each pool is judged by its own steps and waits."""
+    narrow = replace(FREE, step_in=Step(units=3, share=0.0))
+    policy = Policy(default=FREE, pools={"api": narrow}, budgets=(), fleet_share=1.0)
+    assert judge(shrink(50), policy=policy, ledger=ledger(), now=NOW)[:2] == (97, Guard.STEP)
 
 
 @pytest.mark.parametrize(
