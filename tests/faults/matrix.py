@@ -11,7 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "docs" / "faults.md"
 ROW = re.compile(r"^\| F(\d\d) \| (.+?) \| (.+) \|$")
-TEST = re.compile(r"^\s*def (test_f(\d\d)_\w+)", re.MULTILINE)
+TEST = re.compile(r"^\s*def (test_((?:f\d\d_)+)\w+)", re.MULTILINE)
 LINK = re.compile(r"\[(.+?)\]\(.+?\)")
 OTHERS = "What others do"
 
@@ -46,8 +46,9 @@ def reported() -> dict[int, str]:
 def tests() -> Iterator[tuple[int, str, str]]:
     """Every test with a fault's number: number, file, name."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for name, number in TEST.findall(path.read_text()):
-            yield int(number), str(path.relative_to(ROOT)), name
+        for name, numbers in TEST.findall(path.read_text()):
+            for number in re.findall(r"f(\d\d)_", numbers):
+                yield int(number), str(path.relative_to(ROOT)), name
 
 
 def matrix() -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation 17` tells the story of a seed; `0..999` runs a range and names what broke a law."""
+"""`python -m tests.simulation 17` tells a seed's story; `0..999` runs a range and names what broke a law."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from autoscaler.errors import Invalid, NotFound, Stale
+from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from policies.model import Gap, Pool
 
 NO_ZONE = "local"
@@ -98,7 +99,7 @@ class SimulatedCloud:
         return self._state(pool_id).pool.desired
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str, in_part: bool = False) -> Pool:
-        """Ask for `size` units, once for each key; about half of them come `in_part`. NotFound, Stale, Invalid."""
+        """Ask for `size` units, once for each key; `in_part` half come. NotFound, Stale, Invalid."""
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         if key in self._answers:
@@ -126,10 +127,11 @@ class SimulatedCloud:
         state = self._state(pool_id)
         self._change(state, min(max(size, state.pool.minimum), state.pool.maximum), "")
 
-    def label(self, pool_id: str, labels: dict[str, str]) -> None:
-        """A person writes labels on a pool."""
+    def mark(self, pool_id: str, why: str) -> None:
+        """A person marks a pool as frozen, "" takes the mark away."""
         state = self._state(pool_id)
-        state.pool = replace(state.pool, labels=labels)
+        kept = {name: text for name, text in state.pool.labels.items() if name != FREEZE}
+        state.pool = replace(state.pool, labels={**kept, FREEZE: why} if why else kept)
         self._remember(state)
 
     def _again(self, pool_id: str, size: int, key: str) -> Pool:
@@ -152,8 +154,13 @@ class SimulatedCloud:
         else:
             _remove(state, before - size, now=now.timestamp())
         state.revision += 1
+        labels = {ORIGINAL_SIZE: str(before), **state.pool.labels} if key else state.pool.labels
         state.pool = replace(
-            state.pool, desired=size, version=str(state.revision), last_scaled_at=now.astimezone(UTC)
+            state.pool,
+            desired=size,
+            version=str(state.revision),
+            last_scaled_at=now.astimezone(UTC),
+            labels=labels,
         )
         self._remember(state)
         node = self.caller if key else STRANGER

@@ -84,6 +84,11 @@ class Armed:
     skip: int
     seconds: float
 
+    @property
+    def rare(self) -> bool:
+        """Whether it waits for a call that few ticks make."""
+        return WHERE[self.kind] is RESIZE
+
 
 def draw(random: Random) -> Armed:
     """A fault at one of the next calls that it may strike."""
@@ -111,6 +116,7 @@ class Wire:
         self._process = process
         self._tell = tell
         self.armed: Armed | None = None
+        self.struck = 0
 
     def call(self, point: Point, effect: Callable[[], T], in_part: Callable[[], T] | None = None) -> T:
         """The effect, or what the fault makes of it; `in_part` is that of a call of which a part is done."""
@@ -123,6 +129,7 @@ class Wire:
             armed.skip -= 1
             return effect()
         self.armed = None
+        self.struck += 1
         if armed.kind is Kind.PARTIAL:
             return (in_part or effect)()
         self._tell(f"fault at {point}: {armed.kind} ({armed.seconds:.0f} s)")
@@ -131,11 +138,12 @@ class Wire:
     def _strike(self, armed: Armed, point: Point, effect: Callable[[], T]) -> T:
         kind = armed.kind
         if kind in _RAISED:
-            raise _RAISED[kind]()
+            error = _RAISED[kind]()
+            raise error
         if kind is Kind.CRASH_BEFORE:
             self._die()
         if kind is Kind.PAUSE_BEFORE:
-            # Between the last check of the lease and the wire nothing can tell a stop; a short one is survived.
+            # Nothing can tell a stop between the last look at the lease and the wire: only a short one.
             longest = ARRIVES_S if point is Point.RESIZE else armed.seconds
             self._clockwork.wait(self._process, min(armed.seconds, longest))
             return effect()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoscaler import apply as applying
-from autoscaler import tick
+from autoscaler import errors, tick
 from autoscaler.bench import Bench
+from autoscaler.config import Configuration, RunSettings
 from autoscaler.daemon import Daemon, next_due
 from autoscaler.lease import Holding
 from autoscaler.observing import Seen
@@ -23,8 +24,8 @@ from policies.model import Gap, Pool, Snapshot
 from policies.outlook import Outlook
 from policies.plan import Plan
 from policies.standing import Standing
-from tests.simulation.cloud import SimulatedCloud
 from tests.simulation.clockwork import NodeClock, Process
+from tests.simulation.cloud import SimulatedCloud
 from tests.simulation.faults import Point, Wire
 from tests.simulation.memory_lease import MemoryLease
 from tests.simulation.oracle import View
@@ -144,7 +145,29 @@ class Told:
         if self._node.world.story is not None:
             self._node.world.tell(self._node.name, f"{event} {values}")
 
-    warning = alert = info
+    warning = info
+
+    def alert(self, event: str, *, kind: str = "", **values: Any) -> None:
+        """One line; P9: what fails in a tick is an error that the program knows, and no bug."""
+        self.info(event, kind=kind, **values)
+        if kind and not hasattr(errors, kind):
+            world = self._node.world
+            world.oracle.blame(world.clockwork.now, "P9", f"{event}: {kind}: {values.get('why')}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedApp:
+    """What stands for `autoscaler.bootstrap.App`."""
+
+    policy: Any
+    configuration: Any
+    clock: Any
+    trail: Any
+    people: Any
+    verdicts: Any
+    providers: Any
+    lease: Any
+    node: Any
 
 
 class Node:
@@ -165,12 +188,14 @@ class Node:
         wired = WiredKeysCloud if world.clouds_know_keys else Wired
         self.owners = {provider: wired(cloud, self) for provider, cloud in world.clouds.items()}
         self.lease = MemoryLease(world.disk, self.wire, self.clock, holder=name)
-        self.app: Any = SimpleNamespace(
+        self.app: Any = SimulatedApp(
             policy=world.policy,
-            configuration=SimpleNamespace(
-                run=SimpleNamespace(interval_s=world.interval_s, watchdog_s=WATCHDOG_S),
+            configuration=Configuration(
+                file="",
+                run=RunSettings(interval_s=int(world.interval_s), watchdog_s=WATCHDOG_S),
                 state=f"/nowhere/{world.seed}",
-                pools=world.pools,
+                pools=world.pools,  # type: ignore[arg-type]
+                policy=world.policy,
             ),
             clock=self.clock,
             trail=WiredStore(world.trail, self.wire),
@@ -260,7 +285,7 @@ class Node:
         demands = self.wire.call(Point.METRICS, world.demands)
         now = self.clock.now()
         outlooks = {pool.id: _outlook(pool, demands[pool.id], now) for pool in pools if pool.id in demands}
-        live = {name: None if found.doubt else found.live for name, found in outlooks.items()}
+        live = {name: found.known for name, found in demands.items() if name in outlooks}
         self.view = View(at=at, known=known, node=self.name, live=live, sizes=sizes)
         self.outlooks = outlooks
         pools.sort(key=lambda pool: pool.id)
@@ -303,6 +328,11 @@ class Measured:
     live: float
     peak: float
     refusal: str = ""
+
+    @property
+    def known(self) -> float | None:
+        """Demand now, None where it is not soundly known."""
+        return None if self.refusal or math.isnan(self.live) else self.live
 
 
 def _outlook(pool: Pool, measured: Measured, now: Any) -> Outlook:

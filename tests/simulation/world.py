@@ -11,33 +11,22 @@ from random import Random
 from typing import Any
 
 from autoscaler import turning
-from autoscaler.ports import FREEZE
 from policies.inputs import Inputs, decide
-from policies.model import CapacityType, Demand, Offering, Pool, PoolKind
 from policies.plan import Plan
 from policies.policy import (
-    Budget,
-    Flap,
     Freeze,
-    Interlocks,
-    Mode,
-    MoneyBudget,
-    Policy,
-    PoolPolicy,
     Scope,
-    Step,
 )
 from tests.simulation import faults, node
-from tests.simulation.cloud import SimulatedCloud, Truth
 from tests.simulation.clockwork import Clockwork, Killed, Process
+from tests.simulation.cloud import SimulatedCloud, Truth
+from tests.simulation.drawn import LARGEST, policy, pools
 from tests.simulation.memory_lease import Disk
 from tests.simulation.memory_trail import MemoryPeople, MemoryTrail, MemoryVerdicts
 from tests.simulation.node import Measured, Node
 from tests.simulation.oracle import Oracle, View, Violation
 
 TICKS = 200  # of one seed, with a fault in each
-ZONES = ("a", "b")
-LARGEST = 30
 OUTSIDE = (
     "lag",
     "cut",
@@ -55,7 +44,7 @@ STEPS_S = (3600.0, -3600.0, 90.0, -90.0, 600.0)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one seed came to: ticks with a fault armed in each, faults that struck, changes made, broken laws."""
+    """What one seed came to: ticks, faults that struck in them, changes made, broken laws."""
 
     seed: int
     ticks: int
@@ -77,8 +66,8 @@ class World:
         self.people = MemoryPeople()
         self.verdicts = MemoryVerdicts(self.trail)
         self.disk = Disk()
-        self.policy = _policy(self.random)
-        self.pools = {pool.id: pool for pool in _pools(self.random)}
+        self.policy = policy(self.random)
+        self.pools = {pool.id: pool for pool in pools(self.random)}
         self.clouds: dict[str, SimulatedCloud] = {}
         for pool in self.pools.values():
             self.clouds.setdefault(pool.provider, SimulatedCloud(self.clockwork.moment)).create(pool)
@@ -99,6 +88,7 @@ class World:
             )
             for name in self.pools
         }
+        self._foresight = {name: self.random.choice((1.0, 1.0, 0.5)) for name in self.pools}
         self._level: dict[str, float] = {}
 
     def run(self) -> Report:
@@ -131,14 +121,17 @@ class World:
         """A process begins; one that is killed is started again later."""
 
         def body(process: Process) -> None:
+            it = Node(self, name, process)
             try:
-                Node(self, name, process).live()
+                it.live()
                 self._ended(name)
             except Killed:
                 self._ended(name)
                 raise
             except Exception as error:  # noqa: BLE001 - P9 is that none comes here
                 self.oracle.blame(self.clockwork.now, "P9", f"{type(error).__name__}: {error}")
+            finally:
+                self.struck += it.wire.struck
 
         self.clockwork.spawn(name, body)
 
@@ -163,11 +156,11 @@ class World:
         self._unsound.clear()
         for cloud in self.clouds.values():
             cloud.lag_s, cloud.cut = 0.0, False
-        if self.random.random() < OUTSIDE_SHARE:
-            self._outside()
-        elif it.wire.armed is None:
+        # One of the calls, or beside them; what waits for a call that few ticks make is not alone.
+        if it.wire.armed is None and self.random.random() >= OUTSIDE_SHARE:
             it.wire.armed = faults.draw(self.random)
-            self.struck += 1
+        if it.wire.armed is None or it.wire.armed.rare:
+            self._outside()
 
     def _outside(self) -> None:
         """A fault that is at no call: of the metrics, the clock, the cloud, or a person."""
@@ -210,8 +203,8 @@ class World:
     def _label(self, name: str) -> None:
         """A person marks a pool as frozen, until the next of these faults on it."""
         cloud = self.clouds[self.pools[name].provider]
-        marked = bool(cloud.read(name).labels)
-        cloud.label(name, {} if marked else {FREEZE: "by hand"})
+        marked = name in self.oracle.marked
+        cloud.mark(name, "" if marked else "by hand")
         if not marked:
             self.oracle.marked[name] = self.clockwork.now
         else:
@@ -277,7 +270,7 @@ class World:
         return found
 
     def demand(self, name: str) -> tuple[float, float]:
-        """Demand now and its peak over the next ten minutes, in units."""
+        """Demand now, and what the forecast says of the next ten minutes, which may be too low; in units."""
         if name in self._level:
             return self._level[name], self._level[name]
         height, phase, period = self._waves[name]
@@ -285,7 +278,7 @@ class World:
             height * (0.5 + 0.5 * math.sin(2 * math.pi * (t / period + phase)))
             for t in (self.clockwork.now, self.clockwork.now + 600)
         )
-        return now, max(now, soon)
+        return now, max(now, soon) * self._foresight[name]
 
     def _calm_down(self) -> None:
         """P7: no more faults, demand stands still; every pool must get the size that it needs, in time."""
@@ -302,12 +295,12 @@ class World:
             n: min(max(math.ceil(self._level[n]), pool.minimum), pool.maximum)
             for n, pool in self.pools.items()
         }
-        rule, policy = self.policy.default, self.policy
-        longest = max([budget.window_s for budget in policy.budgets] + [600])
+        rule, mine = self.policy.default, self.policy
+        longest = max([budget.window_s for budget in mine.budgets] + [600])
         to_go = sum(max(0, size - goals[name]) for name, size in self.true_sizes().items())
         self.interval_s = max(60.0, longest / 2)
-        each = 2 * longest + rule.cool_down_in_s + policy.interlocks.recent_growth_s
-        flap = policy.flap.window_s if policy.flap else 0
+        each = 2 * longest + rule.cool_down_in_s + mine.interlocks.recent_growth_s
+        flap = mine.flap.window_s if mine.flap else 0
         ends = self.clockwork.now + (to_go + 4) * each + flap + 2 * max(STEPS_S) + 4000
         while self.true_sizes() != goals and not self.oracle.violations:
             if self.clockwork.now > ends:
@@ -325,8 +318,7 @@ class World:
         for freeze in self.people.freezes(self.clockwork.moment()):
             self.people.lift(freeze.scope, freeze.name, "person", "looked at", self.clockwork.moment())
         for name, pool in self.pools.items():
-            if self.clouds[pool.provider].read(name).labels:
-                self.clouds[pool.provider].label(name, {})
+            self.clouds[pool.provider].mark(name, "")
 
 
 @contextmanager
@@ -359,62 +351,3 @@ def _senses() -> Iterator[None]:
 def _size(plan: Plan, name: str) -> float:
     """Where the plan leaves a pool, relative to where it is."""
     return sum(action.after - action.before for action in plan.actions if action.target == name)
-
-
-def _policy(random: Random) -> Policy:
-    budgets = [
-        Budget(
-            scope=scope,
-            step=Step(units=random.randint(1, 3), share=random.choice((0.0, 0.05, 0.1, 0.3))),
-            window_s=random.choice((600, 1800, 3600)),
-        )
-        for scope in Scope
-        if random.random() < 0.7
-    ]
-    rule = PoolPolicy(
-        mode_out=Mode.AUTO,
-        mode_in=Mode.AUTO,
-        observe_first_s=0,
-        cool_down_out_s=random.choice((0, 0, 120)),
-        cool_down_in_s=random.choice((0, 300, 900)),
-        step_out=Step(units=random.randint(1, 9), share=1.0),
-        step_in=Step(units=random.randint(1, 4), share=0.5),
-    )
-    hard = MoneyBudget(scope=Scope.ALL, usd=0.5, window_s=3600, hard=True)
-    return Policy(
-        default=rule,
-        budgets=tuple(budgets),
-        plan_ttl_s=600,
-        interlocks=Interlocks(
-            warm_up_s=random.choice((0, 120, 600)), recent_growth_s=random.choice((0, 600))
-        ),
-        flap=random.choice((None, Flap(), Flap(reversals=2, window_s=1800))),
-        money=(hard,) if random.random() < 0.3 else (),
-        fleet_share=random.choice((1.0, 0.5)),
-    )
-
-
-def _pools(random: Random) -> list[Pool]:
-    providers = ("east", "west")[: random.randint(1, 2)]
-    return [_pool(random, f"p{number}", random.choice(providers)) for number in range(random.randint(1, 4))]
-
-
-def _pool(random: Random, name: str, provider: str) -> Pool:
-    minimum = random.randint(0, 3)
-    maximum = random.randint(minimum + 4, LARGEST + 5)
-    offerings: Any = [
-        Offering(instance_type="m5.large", zone=zone, capacity_type=CapacityType.ON_DEMAND, hourly_usd=0.096)
-        for zone in ZONES
-    ]
-    return Pool(
-        id=name,
-        provider=provider,
-        kind=PoolKind.INSTANCE_GROUP,
-        desired=random.randint(minimum, maximum),
-        ready={},
-        minimum=minimum,
-        maximum=maximum,
-        demands=(Demand(series=f"{name}:demand", unit_capacity=1.0),),
-        offerings=tuple(offerings),
-        lead_time_s=random.choice((30, 120, 300)),
-    )
