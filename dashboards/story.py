@@ -88,7 +88,7 @@ def story_text(story: Story, *, pool: Pool | None = None, width: int = 100) -> s
         source = f", from {wording.name(fact.source)}" if fact.source else ""
         out.tell("facts", f"{wording.fact(fact)}{source}")
     out.tell("money", _money(act))
-    out.tell("undo", f"{act.undo_class}; {act.disruption:,} units stop" if act.disruption else act.undo_class)
+    out.tell("undo", f"{act.undo_class}; {wording.stopping(act)}" if act.disruption else act.undo_class)
     _tell_guards(out, plan, act)
     for one in story.frozen:
         out.tell("freezes", _frozen(one))

@@ -210,7 +210,7 @@ class _Page:
         chart = self.outlooks.get(action.target)
         for note in chart.notes if chart else ():
             lines += self._labelled("note", wording.prose(note))
-        stops = f"{action.disruption:,} units stop, " if action.disruption else ""
+        stops = f"{wording.stopping(action)}, " if action.disruption else ""
         lines += self._labelled("undo", f"{stops}{action.undo_class}")
         begin, end = wording.moment(action.not_before), wording.moment(action.expires_at)
         lines += self._labelled("valid", f"{begin} to {end}")

@@ -156,6 +156,11 @@ def reason(action: Action) -> str:
     return _REASONS[action.reason].format(before=action.before, after=action.after)
 
 
+def stopping(action: Action) -> str:
+    """`1 unit stops`, `20 units stop`."""
+    return "1 unit stops" if action.disruption == 1 else f"{action.disruption:,} units stop"
+
+
 def guard(held: Held) -> str:
     """Why a guard held it: its own line, else what the guard is for."""
     return prose(held.why) or _GUARDS[held.guard]

@@ -136,7 +136,7 @@ def test_f58_a_crash_between_memory_and_plan_is_made_good_by_the_next_turn(build
     """What was learnt is kept, no plan was; the next turn plans what an undisturbed one does, and once."""
     app = build()
 
-    def crash(*_plan):
+    def crash(*_plan, **_of):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(app.trail, "record_plan", crash)

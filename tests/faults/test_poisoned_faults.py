@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from autoscaler import bootstrap, config, tick
+from autoscaler import bootstrap, config, observing, tick
 from autoscaler.clock import SetClock
 from forecasts.types import Series
 from policies import scalers
@@ -148,7 +148,7 @@ def test_a_declared_event_is_in_the_plan_and_in_its_reasons(turn):
 @pytest.mark.parametrize("days", [35, 6], ids=["of-the-store", "of-the-sources"])
 def test_a_past_event_is_imitated_wherever_it_is_known(turn, monkeypatch, days):
     """The demand of the past event is the floor; one that nobody knows lets nothing shrink."""
-    monkeypatch.setattr(tick, "HISTORY_S", days * 86400)
+    monkeypatch.setattr(observing, "HISTORY_S", days * 86400)
     event = (
         "events:\n  - {{name: again, pools: [web], start: {0:%FT%TZ}, end: {1:%FT%TZ}, "
         "like: {{start: {2:%FT%TZ}, end: {3:%FT%TZ}}}}}\n"

@@ -196,7 +196,7 @@ def test_f43_a_pool_with_a_change_under_way_does_not_shrink():
 
 
 def test_f43_a_pool_whose_growth_does_not_serve_yet_does_not_shrink():
-    """However long ago it was asked for; where the operator waits for no growth, and to undo, it may shrink."""
+    """However long ago it was asked for. Where the operator waits for no growth, and to undo, it may."""
     rules = replace(QUIET, recent_growth_s=600)
     assert held(rules, growing={"api": draw.ago(6000)}) == [(Guard.RECENT_GROWTH, None)]
     assert held(rules, growing={"batch": draw.ago(60)}) == []
