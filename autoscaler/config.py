@@ -298,6 +298,7 @@ def _policy(parsed: settings.File) -> Policy:
         money=acting.money(parsed.money),
         fleet_share=parsed.fleet_share,
         plan_ttl_s=parsed.plan_ttl,
+        revalidate_s=parsed.revalidate,
     )
 
 

@@ -389,3 +389,6 @@ class File(Section):
     forecast: ForecastSection = Field(default=ForecastSection(), description="What is forecast.")
     run: RunSection = Field(default=RunSection(), description="How the daemon goes on.")
     plan_ttl: SomeTime = Field(default=3600, description="How long a plan may be applied.")
+    revalidate: Duration = Field(
+        default=15, description="What removes waits so long, is planned again, and goes if that agrees."
+    )

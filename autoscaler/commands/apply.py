@@ -19,7 +19,8 @@ def command(*, plan: str, config: str | None) -> int:
     """Apply PLAN, a file that `loadline plan --out` wrote or the id of a stored plan.
 
     Each target is read again first: one that moved since is left alone (stale, exit 4). An expired plan is
-    refused whole.
+    refused whole. What removes waits for `revalidate` (15 s) and goes only if a second plan agrees. While a
+    daemon leads, nothing is applied by hand (exit 3).
     """
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
 
@@ -32,6 +33,7 @@ def command(*, plan: str, config: str | None) -> int:
         wanted = app.trail.plan(plan)
     if wanted is None:
         raise UsageError(f"{plan} is neither a file nor the id of a stored plan")
+    showing.tell_wait(app, wanted)
     return showing.tell_applied(wanted, tick.apply(app, wanted))
 
 

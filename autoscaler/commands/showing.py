@@ -13,6 +13,7 @@ import click
 from autoscaler.commands import flags
 from autoscaler.errors import UsageError
 from policies.plan import Action, Outcome, Plan, Status
+from policies.units import format_duration
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
@@ -141,6 +142,15 @@ def plan_code(plan: Plan, *, sized: int, detailed: bool) -> int:
     if plan.held:
         return HELD
     return NO_DATA if plan.gaps and not sized else OK
+
+
+def tell_wait(app: App, plan: Plan) -> None:
+    """Say on stderr, before it happens, that what removes is planned again after a while."""
+    removes = sum(action.after < action.before for action in plan.actions)
+    if removes and app.policy.revalidate_s and app.clock.now() < plan.expires_at:
+        wait = format_duration(app.policy.revalidate_s)
+        what = "1 of its actions removes units" if removes == 1 else f"{removes} of its actions remove units"
+        click.echo(f"{what}: looking again in {wait} before they go", err=True)
 
 
 def tell_applied(plan: Plan, done: Sequence[tuple[Action, Outcome]]) -> int:

@@ -38,6 +38,7 @@ def command(*, what: str, config: str | None, dry_run: bool) -> int:
     if stops:
         return showing.plan_code(turn.plan, sized=1, detailed=False)
     click.echo()
+    showing.tell_wait(app, turn.plan)
     return showing.tell_applied(turn.plan, tick.apply(app, turn.plan))
 
 

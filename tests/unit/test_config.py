@@ -58,6 +58,7 @@ freeze: [{scope: pool, name: web, until: 2026-12-01T01:00:00+01:00, why: sale}]
 freshness: {periods: 5, completeness: 95%}
 forecast: {levels: [0.5, 0.9], horizon: 1d}
 plan_ttl: 10m
+revalidate: 20s
 """
 
 
@@ -109,6 +110,7 @@ def test_the_policy_is_what_the_operator_wants(sound):
     assert policy.freezes == (Freeze(scope=Scope.POOL, name="web", until=until, why="sale"),)
     assert (policy.freshness.periods, policy.freshness.completeness) == (5, 0.95)
     assert policy.plan_ttl_s == 600
+    assert policy.revalidate_s == 20
 
 
 def test_what_a_pool_leaves_out_has_a_default(sound):
