@@ -56,13 +56,22 @@ def underway(deeds: Iterable[Deed], now: datetime) -> dict[str, datetime]:
     return found
 
 
-def perhaps(deeds: Iterable[Deed], since: datetime) -> Sequence[Change]:
-    """The changes that intents in doubt may have made at or after `since`: what budgets count to be safe."""
-    return tuple(
-        Change(target=deed.action.target, at=deed.at, before=deed.action.before, after=deed.action.after)
+def perhaps(deeds: Iterable[Deed], since: datetime, now: datetime) -> Sequence[Change]:
+    """The changes that intents in doubt may have made at or after `since`: what budgets count to be safe.
+
+    A call that is late is done later than it was intended: each counts as of the last moment at which it can
+    have been done.
+    """
+    found = (
+        Change(
+            target=deed.action.target,
+            at=min(now, deed.at + timedelta(seconds=UNDERWAY_S)),
+            before=deed.action.before,
+            after=deed.action.after,
+        )
         for deed in deeds
-        if deed.at >= since
     )
+    return tuple(change for change in found if change.at >= since)
 
 
 def _ask(deed: Deed, owner: Pools, now: datetime) -> tuple[Outcome | None, Change | None]:
