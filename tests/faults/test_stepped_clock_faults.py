@@ -15,9 +15,7 @@ from policies.plan import Guard, Status
 from tests.worlds import small
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
-AUTO = small.CONFIGURATION.replace(
-    "defaults: {", "defaults: {mode: auto, observe_first: 0s, cool_down_out: 5m, "
-)
+AUTO = "defaults: {mode: auto, observe_first: 0s, cool_down_out: 5m, "
 
 
 class Machine:
