@@ -139,8 +139,7 @@ def _managed(
 ) -> tuple[list[Pool], dict[str, Pools], dict[str, str]]:
     """The pools that the configuration names, as their providers show them; a gap for one that is not.
 
-    The last: those that are missing from a list that its provider calls incomplete, and what it said. Whether
-    they are still there is not known.
+    The last: those that a list which was cut does not show, and why; whether they are there is not known.
     """
     pools: list[Pool] = []
     owners: dict[str, Pools] = {}
@@ -151,24 +150,28 @@ def _managed(
             continue
         shown, unseen = answer
         gaps += unseen
-        if unseen:
-            cut[name] = f"{name} could not list all that it has: {'; '.join(gap.why for gap in unseen)}"
+        cut[name] = "; ".join(gap.why for gap in unseen)
         for pool in shown:
             declared = app.configuration.pools.get(pool.id)
             if declared is not None and declared.provider == name:
                 pools.append(pool)
                 owners[pool.id] = provider
-    unlisted = {}
-    for name, declared in sorted(app.configuration.pools.items()):
-        if name in owners or not isinstance(answers.get(f"provider {declared.provider}"), tuple):
-            continue
-        if declared.provider in cut:
-            unlisted[name] = cut[declared.provider]
-            gaps.append(Gap(source=name, code="NOT_SEEN", why=f"{name} is not known: {unlisted[name]}"))
-        else:
-            gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
+    absent = {
+        name: cut[declared.provider]
+        for name, declared in sorted(app.configuration.pools.items())
+        if name not in owners and declared.provider in cut
+    }
+    gaps += [_absent(name, why) for name, why in absent.items()]
     gaps[:] = [_with_its_pools(app, gap) for gap in gaps]
+    unlisted = {name: f"the list was cut: {why}" for name, why in absent.items() if why}
     return sorted(pools, key=lambda pool: pool.id), owners, unlisted
+
+
+def _absent(name: str, cut: str) -> Gap:
+    """The gap of a pool that its provider does not list; `cut` is why that list is not whole, "" if it is."""
+    if cut:
+        return Gap(source=name, code="NOT_SEEN", why=f"{name} is not in a list that was cut: {cut}")
+    return Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list")
 
 
 def _with_its_pools(app: App, gap: Gap) -> Gap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from autoscaler import bootstrap, clock, config, retelling, tick
 from autoscaler.clock import SteppedClock
+from autoscaler.commands import run
 from policies.plan import Guard, Status
 from tests.worlds import small
 
@@ -174,6 +176,24 @@ def test_f31_after_a_clock_was_set_right_pools_grow_and_wait_as_ever(world):
     sampled(app, machine)
     (grown,) = [action for action in tick.turn(app).plan.actions if action.target == "web"]
     assert grown.after > grown.before
+
+
+@pytest.mark.slow
+def test_f31_the_daemon_tells_a_step_once_and_only_where_its_clock_goes_on(tmp_path, capsys):
+    """`loadline run` logs the step in seconds; with a `now` that stands still no clock is watched."""
+    small.write(tmp_path, small.CONFIGURATION.replace("last-sample", "clock"))
+    app = run._daemon(str(tmp_path / "loadline.yaml"), "json").running.app
+    assert isinstance(app.clock, SteppedClock)
+    app.clock._wall = lambda: datetime.now(UTC) - timedelta(hours=1)
+    app.clock.now()
+    app.clock.now()
+    (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["level"], line["event"], round(line["seconds"])) == ("warning", "clock stepped", -3600)
+    app.close()
+    small.write(tmp_path)
+    app = run._daemon(str(tmp_path / "loadline.yaml"), "json").running.app
+    assert not isinstance(app.clock, SteppedClock)
+    app.close()
 
 
 def ages(changes, now):

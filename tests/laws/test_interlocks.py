@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from math import nan
 from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.changes import Ledger
@@ -24,6 +25,7 @@ from tests.laws import strategies as draw
 
 NOW = draw.NOW
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 ERRORS = Signal(series="errors", kind=SignalKind.SERVICE_LEVEL, above=0.01)
 API = draw.simple_pool("api", 100)
 QUIET = Interlocks(unready_share=1.0, warm_up_s=0, recent_growth_s=0)
@@ -354,7 +356,9 @@ def test_f29_f30_a_window_of_every_day_opens_once_on_the_day_of_a_change(zone, d
     assert sum(now and not before for before, now in pairwise([False, *opened])) == 1
     assert opened[-1] is False
     (end,) = {end for end in ends if end is not None}
-    assert end == moments[max(index for index, is_open in enumerate(opened) if is_open)] + timedelta(minutes=1)
+    assert (
+        end == next(at for at, is_open in reversed([*zip(moments, opened, strict=True)]) if is_open) + MINUTE
+    )
     assert lasts - 60 <= sum(opened) <= lasts + 120
 
 
