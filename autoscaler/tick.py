@@ -111,4 +111,5 @@ def _settle(app: App) -> tuple[tuple[Deed, Outcome], ...]:
         for name, declared in app.configuration.pools.items()
         if declared.provider in app.providers
     }
-    return tuple(settling.settle(retelling.doubtful(app), owners=owners, trail=app.trail, clock=app.clock))
+    doubts = retelling.doubtful(app, app.clock.now())
+    return tuple(settling.settle(doubts, owners=owners, trail=app.trail, clock=app.clock))

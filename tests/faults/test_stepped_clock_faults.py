@@ -151,11 +151,14 @@ def test_f31_a_step_refills_no_budget_and_ends_no_cool_down(world, step):
     assert [outcome.status for _, outcome in done.outcomes] == [Status.APPLIED] * 2
     before = sizes(app)
     machine.passes(60)
+    looked = app.clock.now()
     machine.steps(step)
+    told = retelling.changes(app, looked - timedelta(hours=1), looked)
+    assert ages(told, looked) == {"web": 75, "api": 60}, "also as of a look before the step"
     now = app.clock.now()
-    assert ages(retelling.changes(app, now - timedelta(hours=1)), now) == {"web": 75, "api": 60}
-    assert len(retelling.changes(app, now - timedelta(seconds=70))) == 1
-    assert {(now - at).total_seconds() for at in retelling.first_seen(app).values()} == {75}
+    assert ages(retelling.changes(app, now - timedelta(hours=1), now), now) == {"web": 75, "api": 60}
+    assert len(retelling.changes(app, now - timedelta(seconds=70), now)) == 1
+    assert {(now - at).total_seconds() for at in retelling.first_seen(app, now).values()} == {75}
     again = tick.turn(app)
     assert not [action for action in again.plan.actions if action.after < action.before]
     assert sizes(app) == before
@@ -184,7 +187,8 @@ def test_f31_the_daemon_tells_a_step_once_and_only_where_its_clock_goes_on(tmp_p
     small.write(tmp_path, small.CONFIGURATION.replace("last-sample", "clock"))
     app = run._daemon(str(tmp_path / "loadline.yaml"), "json").running.app
     assert isinstance(app.clock, SteppedClock)
-    app.clock._wall = lambda: datetime.now(UTC) - timedelta(hours=1)
+    real = app.clock._wall
+    app.clock._wall = lambda: real() - timedelta(hours=1)
     app.clock.now()
     app.clock.now()
     (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
