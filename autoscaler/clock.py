@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 STEP_S = 5.0  # an adjustment of so much at once is a step; what a time service slews is far below it
 NO_STEP = timedelta()
-FRAMES = 64  # so many steps are remembered; of older ones only that they were
+FRAMES = 64  # so many steps are remembered; a stamp from before them counts as it reads
 
 
 class SystemClock:
