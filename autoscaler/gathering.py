@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoscaler import retelling
 from autoscaler.freezing import in_force, labels_of
 from autoscaler.settling import underway
 from forecasts.types import Series
@@ -31,13 +32,13 @@ def conditions(app: App, seen: Seen, *, running_s: float | None = None) -> Condi
     now = seen.snapshot.taken_at
     app.trail.see_pools([pool.id for pool in seen.snapshot.pools], now)
     since = now - timedelta(seconds=max((_arrival_s(pool) for pool in seen.snapshot.pools), default=0.0))
-    growing = not_arrived(seen.snapshot.pools, app.trail.changes(since), now)
+    growing = not_arrived(seen.snapshot.pools, retelling.changes(app, since, now), now)
     return Conditions(
         readings=readings(app.policy.interlocks.signals, seen.series),
         running_s=running_s,
-        in_flight=underway(app.trail.doubtful(), now),
+        in_flight=underway(retelling.doubtful(app, now), now),
         growing=growing,
-        first_seen=app.trail.first_seen(),
+        first_seen=retelling.first_seen(app, now),
         freezes=in_force(app, now, labels_of(seen.snapshot)),
         approvals=app.people.approvals(now),
     )

@@ -71,7 +71,7 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     }
     answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now, ahead_s=ahead_s))
     unanswered = _unanswered(app, gaps)
-    pools, owners = _managed(app, answers, gaps)
+    pools, owners, unlisted = _managed(app, answers, gaps)
     gated = _gated(foreseen.samples_of_today(answers), app, now)
     app.history.append_all(gated.series)
     kept, refused = former.one_history(
@@ -96,7 +96,7 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
         refused=refused,
         notices=tuple(notice.message for notice in gated.notices),
         owners=owners,
-        unanswered=unanswered,
+        unanswered=unanswered | unlisted,
         to_learn=to_learn,
         imitated=foreseen.past(app, answers, now, ahead_s=ahead_s),
     )
@@ -134,26 +134,44 @@ def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], l
     return answers, [*(gap for gap in gaps if isinstance(gap, Gap)), *late]
 
 
-def _managed(app: App, answers: Mapping[str, object], gaps: list[Gap]) -> tuple[list[Pool], dict[str, Pools]]:
-    """The pools that the configuration names, as their providers show them; a gap for one that is not."""
+def _managed(
+    app: App, answers: Mapping[str, object], gaps: list[Gap]
+) -> tuple[list[Pool], dict[str, Pools], dict[str, str]]:
+    """The pools that the configuration names, as their providers show them; a gap for one that is not.
+
+    The last: those that a list which was cut does not show, and why; whether they are there is not known.
+    """
     pools: list[Pool] = []
     owners: dict[str, Pools] = {}
+    cut: dict[str, str] = {}
     for name, provider in app.providers.items():
         answer = answers.get(f"provider {name}")
         if not isinstance(answer, tuple):
             continue
         shown, unseen = answer
         gaps += unseen
+        cut[name] = "; ".join(gap.why for gap in unseen)
         for pool in shown:
             declared = app.configuration.pools.get(pool.id)
             if declared is not None and declared.provider == name:
                 pools.append(pool)
                 owners[pool.id] = provider
-    for name, declared in sorted(app.configuration.pools.items()):
-        if name not in owners and isinstance(answers.get(f"provider {declared.provider}"), tuple):
-            gaps.append(Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list"))
+    absent = {
+        name: cut[declared.provider]
+        for name, declared in sorted(app.configuration.pools.items())
+        if name not in owners and declared.provider in cut
+    }
+    gaps += [_absent(name, why) for name, why in absent.items()]
     gaps[:] = [_with_its_pools(app, gap) for gap in gaps]
-    return sorted(pools, key=lambda pool: pool.id), owners
+    unlisted = {name: f"the list was cut: {why}" for name, why in absent.items() if why}
+    return sorted(pools, key=lambda pool: pool.id), owners, unlisted
+
+
+def _absent(name: str, cut: str) -> Gap:
+    """The gap of a pool that its provider does not list; `cut` is why that list is not whole, "" if it is."""
+    if cut:
+        return Gap(source=name, code="NOT_SEEN", why=f"{name} is not in a list that was cut: {cut}")
+    return Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list")
 
 
 def _with_its_pools(app: App, gap: Gap) -> Gap:

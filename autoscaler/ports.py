@@ -29,6 +29,17 @@ class Clock(Protocol):
         """Come back when so much time has gone by."""
 
 
+@runtime_checkable
+class Retells(Protocol):
+    """A clock that knows when it stepped, beside `Clock`."""
+
+    def retold(self, at: datetime) -> datetime:
+        """What a stamp written down earlier (aware UTC) would read today; never older than it is."""
+
+    def earliest(self, since: datetime) -> datetime:
+        """No stamp before this one is retold as `since` or later."""
+
+
 ORIGINAL_SIZE = "loadline.dev/original-size"  # on the object: its size before our first change of it
 FREEZE = "loadline.dev/freeze"  # on the object: why nothing may act on it ("" does not freeze)
 

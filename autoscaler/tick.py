@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
-from autoscaler import settling, verifying
+from autoscaler import retelling, settling, verifying
 from autoscaler.bench import Bench
 from autoscaler.gathering import conditions
 from autoscaler.lease import Holding
@@ -111,4 +111,5 @@ def _settle(app: App) -> tuple[tuple[Deed, Outcome], ...]:
         for name, declared in app.configuration.pools.items()
         if declared.provider in app.providers
     }
-    return tuple(settling.settle(app.trail.doubtful(), owners=owners, trail=app.trail, clock=app.clock))
+    doubts = retelling.doubtful(app, app.clock.now())
+    return tuple(settling.settle(doubts, owners=owners, trail=app.trail, clock=app.clock))

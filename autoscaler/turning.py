@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from autoscaler import settling
+from autoscaler import retelling, settling
 from autoscaler.gathering import conditions
 from autoscaler.observing import Seen, observe
 from autoscaler.outlooks import live, look_ahead
@@ -114,5 +114,5 @@ def look_again(app: App, *, undoing: Sequence[Action] | None, running_s: float |
 def remembered(app: App, now: datetime) -> tuple[Change, ...]:
     """The changes that guards look back on: those made, and those of which nobody knows whether they were."""
     since = now - timedelta(seconds=app.policy.memory_s)
-    perhaps = settling.perhaps(app.trail.doubtful(), since)
-    return tuple(sorted([*app.trail.changes(since), *perhaps], key=lambda change: change.at))
+    perhaps = settling.perhaps(retelling.doubtful(app, now), since)
+    return tuple(sorted([*retelling.changes(app, since, now), *perhaps], key=lambda change: change.at))

@@ -15,7 +15,6 @@ from autoscaler.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from autoscaler.bootstrap import App
     from autoscaler.daemon import Daemon
     from autoscaler.log import Format
 
@@ -37,8 +36,8 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
     One process of a state file leads; others stand by. SIGTERM ends it after the call that is under way;
     SIGHUP, or a changed file, reads the configuration again and keeps the old one if the new one is bad.
     """
-    app = showing.application(config)
-    daemon = _daemon(app, form)
+    daemon = _daemon(config, form)
+    app = daemon.running.app
     if not once and app.configuration.now != "clock":
         raise UsageError("run needs `now: clock`, which goes on by itself; for an old trace use --once")
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,15 +64,21 @@ def _stopper(daemon: Daemon) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
-def _daemon(app: App, form: Format) -> Daemon:
+def _daemon(config: str | None, form: Format) -> Daemon:
     from autoscaler import bootstrap, tick  # noqa: PLC0415 - pandas and SQLModel behind it
-    from autoscaler.clock import SystemClock  # noqa: PLC0415 - as above
+    from autoscaler.clock import SteppedClock, SystemClock  # noqa: PLC0415 - as above
     from autoscaler.daemon import Daemon  # noqa: PLC0415 - as above
     from autoscaler.log import Log  # noqa: PLC0415 - as above
     from autoscaler.reloading import Running  # noqa: PLC0415 - as above
 
     clock = SystemClock()
     log = Log(sys.stderr, clock, form=form)
+
+    def stepped(seconds: float) -> None:
+        log.warning("clock stepped", seconds=round(seconds, 3))
+
+    configuration = showing.configuration(config)
+    app = bootstrap.build(configuration, SteppedClock(stepped) if configuration.now == "clock" else None)
     return Daemon(
         running=Running(app, lambda fresh: bootstrap.build(fresh, app.clock), log),
         tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),

@@ -372,7 +372,7 @@ def test_f19_one_failing_source_leaves_the_other(build):
     assert any("down" in gap.why for gap in done.plan.gaps)
 
 
-def test_f33_a_source_that_hangs_is_left_behind_at_its_deadline(build, monkeypatch):
+def test_f19_f33_a_source_that_hangs_is_left_behind_at_its_deadline(build, monkeypatch):
     """A source without an answer within the deadline is a gap, and the turn goes on without it."""
     monkeypatch.setattr(observing, "SOURCE_DEADLINE_S", 0.2)
     app = build(AUTO)
