@@ -114,5 +114,5 @@ def look_again(app: App, *, undoing: Sequence[Action] | None, running_s: float |
 def remembered(app: App, now: datetime) -> tuple[Change, ...]:
     """The changes that guards look back on: those made, and those of which nobody knows whether they were."""
     since = now - timedelta(seconds=app.policy.memory_s)
-    perhaps = settling.perhaps(retelling.doubtful(app, now), since)
+    perhaps = settling.perhaps(retelling.doubtful(app, now), since, now)
     return tuple(sorted([*retelling.changes(app, since, now), *perhaps], key=lambda change: change.at))

@@ -194,7 +194,7 @@ def test_f45_where_someone_else_moved_the_pool_nobody_guesses(desk, at):
         assert desk.settle() == [], "it is not told twice"
         (doubt,) = desk.trail.doubtful()
         assert "someone moved web to 30" in doubt.outcome.error
-        assert [c.after for c in settling.perhaps(desk.trail.doubtful(), NOW)] == [7]
+        assert [c.after for c in settling.perhaps(desk.trail.doubtful(), NOW, NOW)] == [7]
     else:
         assert told == [Status.APPLIED if at == "after resize" else Status.FAILED]
 
