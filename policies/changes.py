@@ -44,25 +44,43 @@ class Ledger:
                 self._sizes[key] = self._sizes.get(key, 0) + pool.desired
         self._last: dict[str, datetime] = {}
         self._last_growth: dict[str, datetime] = {}
-        for change in sorted(changes, key=lambda one: (one.at, one.target, one.before, one.after)):
-            self._note(change, min(change.at, now))
+        known = sorted(changes, key=lambda one: (one.at, one.target, one.before, one.after))
+        for change, shown in zip(known, self._shown(known), strict=True):
+            self._note(change, min(change.at, now), shown=shown)
             self.pay(change, min(change.at, now))
             if change.at <= now:
                 self._date(change)
+
+    def _shown(self, known: Sequence[Change]) -> list[bool]:
+        """Of each change, oldest first, whether its pool's size as it was read may have it in it already.
+
+        A reading may be older than our newest changes, or those may not have been done: up to the one that
+        left the size that was read, nothing says that they are in it.
+        """
+        sought = dict.fromkeys(self._pools, True)
+        found = []
+        for change in reversed(known):
+            pool = self._pools.get(change.target)
+            if pool is not None and change.after == pool.desired:
+                sought[pool.id] = False
+            found.append(pool is not None and not sought[pool.id])
+        return found[::-1]
 
     def _date(self, change: Change) -> None:
         self._last[change.target] = change.at
         if change.after > change.before:
             self._last_growth[change.target] = change.at
 
-    def _note(self, change: Change, at: datetime) -> None:
+    def _note(self, change: Change, at: datetime, *, shown: bool = True) -> None:
+        """Count it; a shrink that is not `shown` adds nothing to the size before it."""
         pool = self._pools.get(change.target)
         keys = [key for key in self._sizes if key[0] is not Scope.POOL] if pool is None else keys_of(pool)
         for key in keys:
             moments = self._moments.setdefault(key, [])
             if not moments or moments[-1].at != at:
                 moments.append(_Moment(at))
-            moments[-1].net += 0 if pool is None else change.after - change.before
+            net = 0 if pool is None else change.after - change.before
+            moments[-1].net += net if shown else max(0, net)
             moments[-1].gone += max(0, change.before - change.after)
         if change.after != change.before:
             self._turns.setdefault(change.target, []).append((at, change.after > change.before))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from autoscaler import apply as applying
 from autoscaler import errors, tick
 from autoscaler.bench import Bench
+from autoscaler.clock import SteppedClock
 from autoscaler.config import Configuration, RunSettings
 from autoscaler.daemon import Daemon, next_due
 from autoscaler.lease import Holding
@@ -112,6 +113,19 @@ class LivingClock(NodeClock):
         """Of that node."""
         super().__init__(world.clockwork, process)
         self._world, self._node = world, node
+        self._steps = SteppedClock(wall=super().now, elapsed=self.monotonic)
+
+    def now(self) -> datetime:
+        """What the wall clock shows."""
+        return self._steps.now()
+
+    def retold(self, at: datetime) -> datetime:
+        """What an older stamp would read today."""
+        return self._steps.retold(at)
+
+    def earliest(self, since: datetime) -> datetime:
+        """No stamp before this one is retold as `since` or later."""
+        return self._steps.earliest(since)
 
     @property
     def offset(self) -> float:

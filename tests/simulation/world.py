@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -302,6 +302,7 @@ class World:
         each = 2 * longest + rule.cool_down_in_s + mine.interlocks.recent_growth_s
         flap = mine.flap.window_s if mine.flap else 0
         ends = self.clockwork.now + (to_go + 4) * each + flap + 2 * max(STEPS_S) + 4000
+        ends += self._paid_for(goals)
         while self.true_sizes() != goals and not self.oracle.violations:
             if self.clockwork.now > ends:
                 what = f"sizes are {self.true_sizes()}, not {goals}, long after the last fault"
@@ -310,6 +311,13 @@ class World:
                 self._thaw()
                 ends += each
             self.clockwork.run(self.clockwork.now + self.interval_s)
+
+    def _paid_for(self, goals: Mapping[str, int]) -> float:
+        """Seconds that hard money budgets may keep growth to the goals waiting."""
+        dearest = max((o.hourly_usd for pool in self.pools.values() for o in pool.offerings), default=0.0)
+        usd = dearest * sum(max(0, goals[name] - size) for name, size in self.true_sizes().items())
+        hard = [limit for limit in self.policy.money if limit.hard]
+        return sum((usd / limit.usd + 2) * 2 * limit.window_s for limit in hard if limit.usd > 0)
 
     def _thaw(self) -> None:
         """People lift every freeze."""
