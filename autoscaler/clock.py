@@ -92,7 +92,8 @@ class SteppedClock(SystemClock):
 
     def _look(self) -> datetime:
         now, elapsed = self._wall(), self._elapsed()
-        due = self._seen + timedelta(seconds=elapsed - self._at)
+        since = timedelta(seconds=elapsed - self._at)
+        due = self._seen + since
         step = now - due
         self._seen, self._at = now, elapsed
         if abs(step.total_seconds()) >= STEP_S:
@@ -101,7 +102,7 @@ class SteppedClock(SystemClock):
                 _Frame(begins=one.begins, ends=one.ends, shift=one.shift + step)
                 for one in [*self._before, ended][-FRAMES:]
             ]
-            self._begins = now
+            self._begins = now - since  # it may have stepped right after the last look
             self._told(step.total_seconds())
         return now
 
