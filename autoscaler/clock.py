@@ -13,6 +13,12 @@ NO_STEP = timedelta()
 FRAMES = 64  # so many steps are remembered; a stamp from before them counts as it reads
 
 
+def _elapsed() -> float:
+    """Seconds that went by, those of a suspended machine with them where the system counts them."""
+    counts = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if counts is None else time.clock_gettime(counts)
+
+
 class SystemClock:
     """The machine's clock, UTC."""
 
@@ -21,18 +27,12 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds of the machine's monotonic clock; a suspended machine's time is not in it."""
-        return time.monotonic()
+        """Seconds that went by, those of a suspended machine with them where the system counts them."""
+        return _elapsed()
 
     def sleep(self, seconds: float) -> None:
         """Sleep."""
         time.sleep(seconds)
-
-
-def _elapsed() -> float:
-    """Seconds that went by, those of a suspended machine with them where the system counts them."""
-    counts = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if counts is None else time.clock_gettime(counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

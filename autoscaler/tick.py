@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from autoscaler import apply as applying
 from autoscaler import retelling, settling, verifying
 from autoscaler.bench import Bench
+from autoscaler.errors import LoadlineError
 from autoscaler.gathering import conditions
 from autoscaler.lease import Holding
 from autoscaler.observing import observe
@@ -92,6 +93,8 @@ def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
     """
     applying.refuse_late(plan, app.clock.now())
     app.lease.take()
+    done = threading.Event()
+    threading.Thread(target=_keep, args=(app.lease, done), name="keeper", daemon=True).start()
     try:
         _settle(app)
         app.trail.record_plan(plan)
@@ -102,7 +105,17 @@ def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
             applying.apply(plan, Bench(app, looked, app.lease, {}).world(), allowed=lambda _action: True)
         )
     finally:
+        done.set()
         app.lease.release()
+
+
+def _keep(lease: Lease, done: threading.Event) -> None:
+    """Extend the lease while a command by hand looks at the world, which may take long."""
+    while not done.wait(applying.KEEP_S):
+        try:
+            lease.keep()
+        except LoadlineError:
+            return  # the next check says so
 
 
 def _settle(app: App) -> tuple[tuple[Deed, Outcome], ...]:
