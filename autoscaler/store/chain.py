@@ -160,7 +160,7 @@ def _read_back(connection: Connection, name: str, first: int, rows: Sequence[Map
 
 
 def _trigger_fault(connection: Connection) -> str:
-    """The first trigger that is gone, is not as it was made, or is not ours; "" where all are as they were."""
+    """The first trigger that is gone, altered or not ours; "" where all are as they were."""
     query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
     found = {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
     ours = triggers()

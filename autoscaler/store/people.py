@@ -37,11 +37,14 @@ class SqlPeople:
             return chain.insert(connection, _FREEZE, values | {"by": by, "at": moment_text(at)})
 
     def lift(self, scope: Scope, name: str, by: str, why: str, at: datetime) -> int:
-        """Lift every freeze of exactly that scope and name that is not lifted yet; how many."""
+        """Lift every freeze of exactly that scope and name that is neither lifted nor over; how many."""
         with writing(self._engine) as connection:
             lifted = select(_LIFT.c.freeze_row)
             query = select(_FREEZE.c.row).where(
-                _FREEZE.c.scope == scope.value, _FREEZE.c.name == name, _FREEZE.c.row.not_in(lifted)
+                _FREEZE.c.scope == scope.value,
+                _FREEZE.c.name == name,
+                _FREEZE.c.row.not_in(lifted),
+                _FREEZE.c.until.is_(None) | (_FREEZE.c.until > moment_text(at)),
             )
             rows = connection.execute(query).scalars().all()
             words = {"by": by, "why": why, "at": moment_text(at)}

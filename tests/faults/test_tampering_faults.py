@@ -219,8 +219,10 @@ def test_a_missing_trigger_is_found(path):
     ("script", "said"),
     [
         (
-            "DROP TRIGGER plan_no_update; CREATE TRIGGER plan_no_update BEFORE UPDATE ON plan WHEN 0 "
-            "BEGIN SELECT RAISE(ABORT, 'plan is insert-only'); END",
+            (
+                "DROP TRIGGER plan_no_update; CREATE TRIGGER plan_no_update BEFORE UPDATE ON plan WHEN 0 "
+                "BEGIN SELECT RAISE(ABORT, 'plan is insert-only'); END"
+            ),
             "the trigger plan_no_update is not as it was made",
         ),
         (
@@ -241,8 +243,10 @@ def test_a_hollow_or_foreign_trigger_is_found(path, script, said):
     "does",
     [
         "BEFORE INSERT ON freeze BEGIN SELECT RAISE(IGNORE); END",
-        "AFTER INSERT ON freeze BEGIN INSERT INTO freeze (scope, name, why, by, at) "
-        "VALUES ('all', '', '', '', ''); END",
+        (
+            "AFTER INSERT ON freeze BEGIN INSERT INTO freeze (scope, name, why, by, at) "
+            "VALUES ('all', '', '', '', ''); END"
+        ),
     ],
     ids=["dropped", "added"],
 )

@@ -212,6 +212,28 @@ def test_a_plan_without_inputs_cannot_be_decided_anew(shell, plan):
     assert "has no inputs beside it" in answer.err
 
 
+def test_an_action_that_was_done_in_an_older_plan_is_told_with_it(shell, plan):
+    """The newest plan that has it never tried it; the one that did is told first, with what became of it."""
+    shell(f"apply {plan.id}")
+    act = plan.actions[0]
+    store = connect(str(shell.folder / "loadline.db"))
+    other = replace(plan, actions=plan.actions[:1])
+    SqlTrail(store).record_plan(other)
+    store.dispose()
+    story = " ".join(shell(f"explain {act.id}").out.split())
+    done, never = story.index(f"in plan {plan.id}"), story.index(f"in plan {other.id}")
+    assert done < story.index("applied") < never < story.index("it was never tried")
+
+
+def test_a_freeze_that_is_over_is_not_lifted(shell):
+    """Nothing is in force any more: the command says so, and nobody is told to have lifted it."""
+    assert shell("freeze --why storm --for 1h").code == 0
+    file = shell.folder / "loadline.yaml"
+    file.write_text(file.read_text().replace("now: last-sample", "now: 2026-03-02T10:00:00Z"))
+    answer = shell("unfreeze --why over")
+    assert (answer.code, "everything is not frozen" in answer.err) == (64, True)
+
+
 def test_p8_explain_tells_the_whole_story_from_the_store_alone(shell, plan):
     """Plan, people, freeze, intent, outcome, verdict and undo of an action, without metrics or cloud."""
     act = plan.actions[1]
