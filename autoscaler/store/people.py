@@ -83,18 +83,21 @@ class SqlPeople:
             for row in rows
         )
 
-    def approve(self, approval: Approval) -> int:
-        """Keep a person's word on an action; it takes the place of what was said of that action before."""
-        values = {
-            "action_id": approval.action_id,
-            "granted": int(approval.granted),
-            "why": approval.why,
-            "by": approval.by,
-            "at": moment_text(approval.at),
-            "expires_at": moment_text(approval.expires_at),
-        }
+    def approve(self, *words: Approval) -> None:
+        """Keep a person's words on actions, all or none; each takes the place of the one before it."""
+        rows = [
+            {
+                "action_id": word.action_id,
+                "granted": int(word.granted),
+                "why": word.why,
+                "by": word.by,
+                "at": moment_text(word.at),
+                "expires_at": moment_text(word.expires_at),
+            }
+            for word in words
+        ]
         with writing(self._engine) as connection:
-            return chain.insert(connection, _APPROVAL, values)
+            chain.insert_all(connection, _APPROVAL, rows)
 
     def approvals(self, now: datetime) -> tuple[Approval, ...]:
         """The newest word on each action that is neither used nor expired at `now`, oldest first."""
