@@ -123,7 +123,7 @@ def test_words_of_one_command_are_kept_all_or_none(people, engine):
     """Where the second cannot be written the first is not either."""
     with writing(engine) as connection:
         connection.exec_driver_sql(
-            "CREATE TRIGGER full BEFORE INSERT ON approval WHEN NEW.row = 2 BEGIN SELECT RAISE(ABORT, 'x'); END"
+            "CREATE TRIGGER t BEFORE INSERT ON approval WHEN NEW.row = 2 BEGIN SELECT RAISE(ABORT, ''); END"
         )
     with pytest.raises(StoreError):
         people.approve(word(action()), word(action("api")))
