@@ -95,7 +95,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
             f"{configuration.state}.lease",
             clock or SystemClock(),
             holder=f"{socket.gethostname()} process {os.getpid()}",
-            floor=trail.generation,
+            raised=trail.raise_generation,
         ),
         calendar=calendar,
     )

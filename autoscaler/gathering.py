@@ -25,12 +25,14 @@ ARRIVAL_S = 60  # beside twice the lead time: how long growth is under way befor
 
 
 def conditions(app: App, seen: Seen, *, running_s: float | None = None) -> Conditions:
-    """What is known as of the snapshot, whose pools count as seen from now on.
+    """What is known as of the snapshot.
 
-    `running_s` is for how long a daemon has watched, None where none does.
+    `running_s` is for how long a daemon has watched, None where none does. Only where one does, its pools
+    count as seen from now on: a look by hand is no observing.
     """
     now = seen.snapshot.taken_at
-    app.trail.see_pools([pool.id for pool in seen.snapshot.pools], now)
+    if running_s is not None:
+        app.trail.see_pools([pool.id for pool in seen.snapshot.pools], now)
     since = now - timedelta(seconds=max((_arrival_s(pool) for pool in seen.snapshot.pools), default=0.0))
     growing = not_arrived(seen.snapshot.pools, retelling.changes(app, since, now), now)
     return Conditions(

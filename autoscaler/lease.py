@@ -44,16 +44,17 @@ class FileLease:
         clock: Clock,
         *,
         holder: str,
-        floor: Callable[[], int] = lambda: 0,
+        raised: Callable[[int], int] = lambda above: above + 1,
         ttl_s: float = TTL_S,
         margin_s: float = MARGIN_S,
     ) -> None:
-        """`holder` names this process for people; the generation, not the name, tells holdings apart.
+        """`holder` names this process; a holding is told from others by the name and the generation.
 
-        Generations are larger than `floor`, so that they rise also where the file was lost.
+        `raised` gives, and keeps elsewhere, a generation that is larger than the one it is given and than any
+        that it gave before: so no two holdings share one, also where the file was removed or put back.
         """
         self._path, self._clock, self._holder = Path(path), clock, holder
-        self._floor = floor
+        self._raised = raised
         self._ttl_s, self._margin_s = ttl_s, margin_s
         self._mine: Record | None = None
         self._written: Record | None = None  # what we wrote last: while it stands, nobody followed us
@@ -72,7 +73,7 @@ class FileLease:
                 found = self._read()
                 if not locked or not self._free(found, begun):
                     return False
-                taken = Record(holder=self._holder, generation=max(found.generation, self._floor()) + 1)
+                taken = Record(holder=self._holder, generation=self._raised(found.generation))
                 self._write(taken)
             self._mine, self._ends = taken, begun + self._ttl_s
             return True
@@ -90,7 +91,7 @@ class FileLease:
             with self._locked() as locked:
                 if not locked:
                     return True  # still held, until its own end
-                if self._read().generation != self._mine.generation:
+                if not _same(self._read(), self._mine):
                     self._mine = None
                     return False
                 beaten = replace(self._mine, beat=self._mine.beat + 1)
@@ -110,7 +111,7 @@ class FileLease:
                     f"{self._ttl_s:.0f} s are left, {self._margin_s:.0f} s are kept in reserve"
                 )
             found = self._read()
-            if found.generation != self._mine.generation:
+            if not _same(found, self._mine):
                 raise Fenced(
                     f"{found.holder or 'another process'} took the lease {self._path} over: "
                     f"generation {found.generation} after {self._mine.generation}"
@@ -124,7 +125,7 @@ class FileLease:
             if mine is None:
                 return
             with self._locked() as locked:
-                if locked and self._read().generation == mine.generation:
+                if locked and _same(self._read(), mine):
                     self._write(replace(mine, holder=""))
 
     def take(self) -> int:
@@ -168,6 +169,8 @@ class FileLease:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._clock.sleep(_BETWEEN_S)
+            except OSError as error:
+                raise StoreError(_cannot(self._path, error)) from error
             else:
                 return True
         return False
@@ -242,6 +245,11 @@ class Holding:
     def release(self) -> None:
         """Let another one have it."""
         self._lease.release()
+
+
+def _same(found: Record, mine: Record) -> bool:
+    """Whether it is the same holding, whatever its beat."""
+    return (found.holder, found.generation) == (mine.holder, mine.generation)
 
 
 def _cannot(path: Path, error: OSError) -> str:

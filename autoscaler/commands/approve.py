@@ -54,11 +54,12 @@ def say(
     wishes = book.trail.open_wishes(book.now)
     wanted = {wish.action.id: wish for wish in (_found(book, wishes, prefix) for prefix in actions)}
     ends = book.now + timedelta(seconds=LASTS_S if span_s is None else span_s)
-    for wish in wanted.values():
-        word = Approval(
-            action_id=wish.action.id, granted=granted, by=who, why=reason, at=book.now, expires_at=ends
-        )
-        book.people.approve(word)
+    words = [
+        Approval(action_id=name, granted=granted, by=who, why=reason, at=book.now, expires_at=ends)
+        for name in wanted
+    ]
+    book.people.approve(*words)
+    for word, wish in zip(words, wanted.values(), strict=True):
         click.echo(approval_line(word, wish.action))
 
 

@@ -56,8 +56,8 @@ def command(*, what: str, config: str | None) -> None:
         return
     if not found:
         raise UsageError(f"no plan, action or pool {what} is in {settings.state}")
-    newest = found[-1].plan_id
-    _tell_actions(trail, engine, settings, [one for one in found if one.plan_id == newest])
+    told = {found[-1].plan_id, *(deed.plan_id for deed in trail.actions(what))}
+    _tell_actions(trail, engine, settings, [one for one in found if one.plan_id in told])
 
 
 def _tell_pool(

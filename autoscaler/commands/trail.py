@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from autoscaler.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+_HEAD = r"[0-9a-f]{12,64}"
 
 
 @click.command(short_help="The newest entries of the trail; `trail verify` finds tampering.")
@@ -33,6 +36,8 @@ def command(*, what: str, limit: int, head: str | None, output: str, config: str
         raise UsageError(f"{settings.state} is not there yet: nothing was written so far")
     if head is not None and (what != "verify" or not head):
         raise UsageError("--head takes a hash, and is for `trail verify`")
+    if head is not None and not re.fullmatch(_HEAD, head):
+        raise UsageError("--head takes at least 12 digits (0-9, a-f) of a hash: fewer prove nothing")
     engine = connect(settings.state)
     return _verify(engine, head or "", output) if what == "verify" else _list(engine, limit, output)
 

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, text
 from sqlmodel import SQLModel
 
+from autoscaler.errors import StoreError
 from autoscaler.store.tables import CHAINED, INSERT_ONLY
 
 BEGIN = "0" * 64
@@ -50,6 +51,7 @@ def insert_all(connection: Connection, table: Table, many: Sequence[Mapping[str,
     ).scalar_one()
     rows = [{key: first + number, **values} for number, values in enumerate(many)]
     connection.execute(table.insert(), rows)
+    _read_back(connection, table.name, first, rows)
     link(connection, table.name, ((row[key], row) for row in rows))
     return [row[key] for row in rows]
 
@@ -77,9 +79,9 @@ def verify(connection: Connection, *, head: str = "") -> Verified:
 
     `head`: a hash (or the beginning of one) noted earlier, which must be in the chain.
     """
-    missing = _missing_triggers(connection)
-    if missing:
-        return Verified(rows=0, head="", fault=f"the trigger {missing} is gone: rows could be changed")
+    fault = _trigger_fault(connection)
+    if fault:
+        return Verified(rows=0, head="", fault=fault)
     return _walk(connection, head)
 
 
@@ -142,11 +144,41 @@ def _plain(value: Any) -> Any:
     return {"sha256": hashlib.sha256(value).hexdigest()} if isinstance(value, bytes) else value
 
 
-def _missing_triggers(connection: Connection) -> str:
-    found = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars()
-    return next(iter(sorted(triggers() - set(found))), "")
+def _read_back(connection: Connection, name: str, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """StoreError where what stands there is not what was written: a foreign trigger may do that unseen."""
+    key = _key(SQLModel.metadata.tables[name])
+    found = connection.exec_driver_sql(
+        f"SELECT * FROM {name} WHERE {key} >= ? ORDER BY {key}",  # noqa: S608 - our own names
+        (first,),
+    )
+    there = [_hash("", name, dict(row)) for row in found.mappings()]
+    if there != [_hash("", name, row) for row in rows]:
+        raise StoreError(
+            f"a row of {name} does not stand in the store as it was written; `loadline trail verify` tells "
+            "of triggers that are not ours; nothing was kept"
+        )
 
 
-def triggers() -> set[str]:
-    """The names of the triggers that keep the trail insert-only."""
-    return {f"{table}_no_{change}" for table in INSERT_ONLY for change in ("update", "delete")}
+def _trigger_fault(connection: Connection) -> str:
+    """The first trigger that is gone, altered or not ours; "" where all are as they were."""
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+    found = {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
+    ours = triggers()
+    for name in sorted(ours.keys() | found.keys()):
+        if name not in found:
+            return f"the trigger {name} is gone: rows could be changed"
+        if name not in ours:
+            return f"the trigger {name} is not ours: rows could be dropped or changed as they are written"
+        if found[name] != ours[name]:
+            return f"the trigger {name} is not as it was made: rows could be changed"
+    return ""
+
+
+def triggers(tables: Iterable[str] = INSERT_ONLY) -> dict[str, str]:
+    """The triggers that keep tables insert-only: the sentence that makes each, by its name."""
+    return {
+        f"{table}_no_{change.lower()}": f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON "
+        f"{table} BEGIN SELECT RAISE(ABORT, '{table} is insert-only'); END"
+        for table in tables
+        for change in ("UPDATE", "DELETE")
+    }

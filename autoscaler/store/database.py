@@ -109,14 +109,8 @@ def _make(connection: Connection) -> None:
 
 
 def _forbid_changes(connection: Connection, tables: Iterable[str]) -> None:
-    for table in tables:
-        for change in ("UPDATE", "DELETE"):
-            connection.execute(
-                text(
-                    f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{table} is insert-only'); END"
-                )
-            )
+    for sentence in chain.triggers(tables).values():
+        connection.exec_driver_sql(sentence)
 
 
 def _from_1(connection: Connection) -> None:

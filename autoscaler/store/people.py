@@ -37,11 +37,14 @@ class SqlPeople:
             return chain.insert(connection, _FREEZE, values | {"by": by, "at": moment_text(at)})
 
     def lift(self, scope: Scope, name: str, by: str, why: str, at: datetime) -> int:
-        """Lift every freeze of exactly that scope and name that is not lifted yet; how many."""
+        """Lift every freeze of exactly that scope and name that is neither lifted nor over; how many."""
         with writing(self._engine) as connection:
             lifted = select(_LIFT.c.freeze_row)
             query = select(_FREEZE.c.row).where(
-                _FREEZE.c.scope == scope.value, _FREEZE.c.name == name, _FREEZE.c.row.not_in(lifted)
+                _FREEZE.c.scope == scope.value,
+                _FREEZE.c.name == name,
+                _FREEZE.c.row.not_in(lifted),
+                _FREEZE.c.until.is_(None) | (_FREEZE.c.until > moment_text(at)),
             )
             rows = connection.execute(query).scalars().all()
             words = {"by": by, "why": why, "at": moment_text(at)}
@@ -80,18 +83,21 @@ class SqlPeople:
             for row in rows
         )
 
-    def approve(self, approval: Approval) -> int:
-        """Keep a person's word on an action; it takes the place of what was said of that action before."""
-        values = {
-            "action_id": approval.action_id,
-            "granted": int(approval.granted),
-            "why": approval.why,
-            "by": approval.by,
-            "at": moment_text(approval.at),
-            "expires_at": moment_text(approval.expires_at),
-        }
+    def approve(self, *words: Approval) -> None:
+        """Keep a person's words on actions, all or none; each takes the place of the one before it."""
+        rows = [
+            {
+                "action_id": word.action_id,
+                "granted": int(word.granted),
+                "why": word.why,
+                "by": word.by,
+                "at": moment_text(word.at),
+                "expires_at": moment_text(word.expires_at),
+            }
+            for word in words
+        ]
         with writing(self._engine) as connection:
-            return chain.insert(connection, _APPROVAL, values)
+            chain.insert_all(connection, _APPROVAL, rows)
 
     def approvals(self, now: datetime) -> tuple[Approval, ...]:
         """The newest word on each action that is neither used nor expired at `now`, oldest first."""

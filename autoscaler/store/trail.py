@@ -109,10 +109,10 @@ class SqlTrail:
                 raise StoreError(f"the intent {key} was concluded as {latest} already")
             chain.insert(connection, _OUTCOME, {"intent_row": intent.row, **_outcome_row(outcome, change)})
 
-    def raise_generation(self) -> int:
-        """A generation larger than any that this store has seen, kept: that of a new leader."""
+    def raise_generation(self, above: int = 0) -> int:
+        """A generation larger than `above` and than any that this store has seen, kept: a new leader's."""
         with writing(self._engine) as connection:
-            number = self._generation(connection) + 1
+            number = max(self._generation(connection), above) + 1
             chain.insert(connection, _GENERATION, {"number": number})
             return number
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autoscaler.errors import Fenced, StoreError
-from autoscaler.store.database import connect
+from autoscaler.store.database import connect, writing
 from autoscaler.store.people import SqlPeople
 from autoscaler.store.trail import SqlTrail
 from autoscaler.store.verdicts import SqlVerdicts
@@ -117,6 +117,17 @@ def test_an_approval_is_used_once(people):
     people.approve(word(mine, at=NOW + HOUR))
     assert len(people.approvals(NOW + HOUR)) == 1
     assert [said.used_by for said in people.said(mine.id)] == ["", "k1", ""]
+
+
+def test_words_of_one_command_are_kept_all_or_none(people, engine):
+    """Where the second cannot be written the first is not either."""
+    with writing(engine) as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER t BEFORE INSERT ON approval WHEN NEW.row = 2 BEGIN SELECT RAISE(ABORT, ''); END"
+        )
+    with pytest.raises(StoreError):
+        people.approve(word(action()), word(action("api")))
+    assert people.approvals(NOW) == ()
 
 
 def test_the_newest_word_counts(people):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from autoscaler.clock import SetClock, SystemClock
 from autoscaler.errors import Fenced, StoreError
 from autoscaler.lease import FileLease, Holding
+from autoscaler.store.database import connect
+from autoscaler.store.trail import SqlTrail
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -206,6 +209,60 @@ def test_f59_a_disk_that_takes_nothing_gives_no_lease(pair, monkeypatch):
         a.keep()
     clock.advance(26)
     assert not may_act(a)
+
+
+@pytest.mark.parametrize("old", [None, '{"holder": "x", "generation": 1, "beat": 9}'], ids=["gone", "older"])
+def test_f62_a_lease_file_that_was_removed_makes_no_two_leaders(tmp_path, old):
+    """Removed, or put back as it was, under a leader that has not acted: the next one fences it for good."""
+    clock, path = Watch(NOW), tmp_path / "l"
+    trail = SqlTrail(connect(str(tmp_path / "s.db")))
+    a, b = (FileLease(str(path), clock, holder=name, raised=trail.raise_generation) for name in "ab")
+    assert a.acquire()
+    if old is None:
+        path.unlink()
+    else:
+        path.write_text(old)
+        assert not b.acquire()
+        clock.advance(30)
+        assert not a.keep()
+    assert b.acquire()
+    assert b.check() == 2 == trail.generation()
+    assert not may_act(a)
+    assert not a.keep()
+    a.release()
+    assert may_act(b)
+
+
+def test_f62_a_generation_larger_than_the_stores_is_kept_there(tmp_path):
+    """A state put back from a backup, the lease file not: generations go on from the file's."""
+    path = tmp_path / "l"
+    path.write_text('{"holder": "", "generation": 41, "beat": 0}')
+    trail = SqlTrail(connect(str(tmp_path / "s.db")))
+    lease = FileLease(str(path), Watch(NOW), holder="a", raised=trail.raise_generation)
+    assert lease.acquire()
+    assert lease.check() == 42 == trail.generation()
+
+
+def test_f62_the_same_generation_under_another_name_is_another_holding(pair):
+    """Were two ever to have one generation, the name in the file says whose it is."""
+    _, a, _ = pair
+    assert a.acquire()
+    a._path.write_text('{"holder": "b", "generation": 1, "beat": 3}')
+    with pytest.raises(Fenced, match="b took the lease"):
+        a.check()
+    assert not a.keep()
+
+
+def test_f60_a_file_system_without_locks_gives_no_lease(pair, monkeypatch):
+    """What flock cannot do is told as every other failure of the lease."""
+    _, a, _ = pair
+
+    def refuse(_handle, _how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StoreError, match="No locks available; nothing is applied"):
+        a.acquire()
 
 
 HOLDER = """

@@ -148,7 +148,7 @@ def sizes(app):
 def test_f31_a_step_refills_no_budget_and_ends_no_cool_down(world, step):
     """After a tick and a step of the wall, what was done is as old as it is, and nothing shrinks."""
     machine, app = world
-    done = tick.tick(app)
+    done = tick.tick(app, running_s=7200.0)
     assert [outcome.status for _, outcome in done.outcomes] == [Status.APPLIED] * 2
     before = sizes(app)
     machine.passes(60)

@@ -215,6 +215,50 @@ def test_a_missing_trigger_is_found(path):
     assert verified(engine).fault == "the trigger plan_no_update is gone: rows could be changed"
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            (
+                "DROP TRIGGER plan_no_update; CREATE TRIGGER plan_no_update BEFORE UPDATE ON plan WHEN 0 "
+                "BEGIN SELECT RAISE(ABORT, 'plan is insert-only'); END"
+            ),
+            "the trigger plan_no_update is not as it was made",
+        ),
+        (
+            "CREATE TRIGGER quiet BEFORE INSERT ON event BEGIN SELECT RAISE(IGNORE); END",
+            "the trigger quiet is not ours",
+        ),
+    ],
+    ids=["hollow", "foreign"],
+)
+def test_a_hollow_or_foreign_trigger_is_found(path, script, said):
+    """Each trigger is compared by what it does, and one more is told too."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(script)
+    assert said in verified(connect(path)).fault
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "BEFORE INSERT ON freeze BEGIN SELECT RAISE(IGNORE); END",
+        (
+            "AFTER INSERT ON freeze BEGIN INSERT INTO freeze (scope, name, why, by, at) "
+            "VALUES ('all', '', '', '', ''); END"
+        ),
+    ],
+    ids=["dropped", "added"],
+)
+def test_a_row_that_does_not_stand_as_written_is_no_row(path, does):
+    """A foreign trigger that drops or adds rows makes the write fail: nobody is told that a freeze holds."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(f"CREATE TRIGGER quiet {does}")
+    people = SqlPeople(connect(path))
+    with pytest.raises(StoreError, match="does not stand in the store as it was written"):
+        people.freeze(Freeze(scope=Scope.ALL, why="storm"), "ann", NOW)
+
+
 def old_store(path, *more):
     """A store of schema 2 with a plan, two intents and an outcome, as its program left it."""
     with closing(sqlite3.connect(path)) as raw:

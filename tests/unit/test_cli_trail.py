@@ -157,12 +157,14 @@ def test_the_trail_is_listed_and_verified(shell, plan):
     entries = json.loads(shell("trail -o json").out)["entries"]
     tables = [entry["table"] for entry in entries]
     assert tables.index("outcome") < tables.index("intent") < tables.index("plan")
-    assert tables[-2:] == ["pool_seen", "pool_seen"]
+    assert tables[-1] == "plan", "a plan by hand is no first sight of a pool"
     whole = shell("trail verify")
     assert whole.code == 0
     head = whole.out.split()[-1]
     assert shell(f"trail verify --head {head}").code == 0
-    assert shell("trail verify --head beef").code == 1
+    assert shell("trail verify --head beefbeefbeef").code == 1
+    for short in (head[:11], "x" * 12):
+        assert shell(f"trail verify --head {short}").code == 64, "no guess of a few digits proves anything"
     with sqlite3.connect(shell.folder / "loadline.db") as raw:
         (sql,) = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'outcome_no_update'").fetchone()
         raw.executescript("DROP TRIGGER outcome_no_update; UPDATE outcome SET status = 'failed'")
@@ -208,6 +210,28 @@ def test_a_plan_without_inputs_cannot_be_decided_anew(shell, plan):
     answer = shell(f"plan --recompute {other.id}")
     assert answer.code == 5
     assert "has no inputs beside it" in answer.err
+
+
+def test_an_action_that_was_done_in_an_older_plan_is_told_with_it(shell, plan):
+    """The newest plan that has it never tried it; the one that did is told first, with what became of it."""
+    shell(f"apply {plan.id}")
+    act = plan.actions[0]
+    store = connect(str(shell.folder / "loadline.db"))
+    other = replace(plan, actions=plan.actions[:1])
+    SqlTrail(store).record_plan(other)
+    store.dispose()
+    story = " ".join(shell(f"explain {act.id}").out.split())
+    done, never = story.index(f"in plan {plan.id}"), story.index(f"in plan {other.id}")
+    assert done < story.index("applied") < never < story.index("it was never tried")
+
+
+def test_a_freeze_that_is_over_is_not_lifted(shell):
+    """Nothing is in force any more: the command says so, and nobody is told to have lifted it."""
+    assert shell("freeze --why storm --for 1h").code == 0
+    file = shell.folder / "loadline.yaml"
+    file.write_text(file.read_text().replace("now: last-sample", "now: 2026-03-02T10:00:00Z"))
+    answer = shell("unfreeze --why over")
+    assert (answer.code, "everything is not frozen" in answer.err) == (64, True)
 
 
 def test_p8_explain_tells_the_whole_story_from_the_store_alone(shell, plan):

@@ -102,18 +102,30 @@ def outcomes(turn):
     return {action.target: outcome.status for action, outcome in turn.outcomes}
 
 
+WATCHED_S = 7200.0  # for how long the daemon has run
+
+
 def test_a_pool_is_first_seen_once_and_that_survives_a_restart(build):
     """A new pool observes for its time, counted from its first sight, over restarts."""
     text = AUTO.replace("observe_first: 0s", "observe_first: 1h")
     app = build(text)
-    done = tick.tick(app)
+    done = tick.tick(app, running_s=WATCHED_S)
     assert done.outcomes == ()
     assert {permission.guard for _, permission in done.waiting} == {Guard.MODE}
     later = build(text, now=small.END + timedelta(minutes=59))
-    assert tick.tick(later).outcomes == ()
+    assert tick.tick(later, running_s=WATCHED_S).outcomes == ()
     later.clock.advance(60)
-    assert outcomes(tick.tick(later))["web"] is Status.APPLIED
+    assert outcomes(tick.tick(later, running_s=WATCHED_S))["web"] is Status.APPLIED
     assert set(later.trail.first_seen().values()) == {small.END}
+
+
+def test_a_plan_by_hand_is_no_observing(build):
+    """Only a daemon's ticks count as first sight: a plan made by hand the day before opens nothing."""
+    app = build(AUTO.replace("observe_first: 0s", "observe_first: 1h"))
+    tick.turn(app)
+    assert not app.trail.first_seen()
+    tick.tick(app, running_s=WATCHED_S)
+    assert set(app.trail.first_seen()) == {"web", "api"}
 
 
 def test_what_is_asked_for_waits_until_it_is_approved(build):
