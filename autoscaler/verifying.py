@@ -105,12 +105,26 @@ class _Look:
         """By our own revert, whose end was lost, or by anyone: then nothing tells of the shrink alone."""
         events = self._app.verdicts.events(pool=pool.id, since=change.at)
         if any((event.kind, event.text) == (REVERTING, deed.key) for event in events):
-            self._reverted(deed, ())
+            if self._taken_back(deed, change):
+                self._reverted(deed, ())
+            else:
+                moved = Fact(name="desired since", value=pool.desired, unit="units")
+                self._app.verdicts.judge(deed.key, Verdict.WORSE, (moved,), self._now)
         elif self._now < change.at + timedelta(seconds=verification.LAG_S):
             self._app.verdicts.judge(deed.key, Verdict.WAITING, (), self._now)
         else:
             moved = Fact(name="desired since", value=pool.desired, unit="units")
             self._app.verdicts.judge(deed.key, Verdict.UNKNOWN, (moved,), self._now)
+
+    def _taken_back(self, deed: Deed, change: Change) -> bool:
+        """Whether the trail has a deed that took the whole of this one back."""
+        done = replace(deed.action, after=change.after).id
+        return any(
+            other.change is not None
+            and other.change.after >= change.before
+            and any(fact.name == "undoes" and fact.value == done for fact in other.action.because)
+            for other in self._app.trail.pool(change.target, since=change.at)
+        )
 
     def _worse(self, deed: Deed, change: Change, facts: Sequence[Fact]) -> None:
         """Take it back, if it may be; where guards or the provider refuse, it is tried again next time."""
@@ -120,6 +134,7 @@ class _Look:
             verdicts.judge(deed.key, Verdict.WORSE, facts, self._now)
             why = f"{done.id} made the service worse; the pool's mode keeps it from being taken back"
             verdicts.event("worse", pool_id, why, self._now)
+            freeze_pool(self._app, pool_id, why, self._now)
             return
         if verdicts.reverts(pool_id, self._now - timedelta(days=1)) >= REVERTS_A_DAY:
             verdicts.judge(deed.key, Verdict.WORSE, facts, self._now)
@@ -194,10 +209,11 @@ def watch_fights(app: App, outcomes: Iterable[tuple[Action, Outcome]], now: date
 
 
 def freeze_pool(app: App, pool_id: str, why: str, now: datetime, *, seconds: int = FROZEN_S) -> None:
-    """Freeze a pool by the program itself, and tell; once, where it is frozen for the same reason already."""
+    """Keep a pool from shrinking, by the program itself, and tell; once for the same reason. It may grow."""
     for freeze in app.people.freezes(now):
         if (freeze.scope, freeze.name, freeze.why) == (Scope.POOL, pool_id, why):
             return
     until = now + timedelta(seconds=seconds)
-    app.people.freeze(Freeze(scope=Scope.POOL, name=pool_id, until=until, why=why), BY, now)
+    freeze = Freeze(scope=Scope.POOL, name=pool_id, until=until, why=why, shrinks_only=True)
+    app.people.freeze(freeze, BY, now)
     app.verdicts.event("frozen", pool_id, why, now)

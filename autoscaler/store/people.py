@@ -33,6 +33,7 @@ class SqlPeople:
         """Keep a freeze, on the disk when this returns; its row."""
         until = None if freeze.until is None else moment_text(freeze.until)
         values = {"scope": freeze.scope.value, "name": freeze.name, "why": freeze.why, "until": until}
+        values["shrinks_only"] = int(freeze.shrinks_only)
         with writing(self._engine) as connection:
             return chain.insert(connection, _FREEZE, values | {"by": by, "at": moment_text(at)})
 
@@ -139,7 +140,13 @@ class SqlPeople:
 
 def _freeze(row: Row[Any]) -> Freeze:
     until = None if row.until is None else datetime.fromisoformat(row.until)
-    return Freeze(scope=Scope(row.scope), name=row.name, until=until, why=row.why)
+    return Freeze(
+        scope=Scope(row.scope),
+        name=row.name,
+        until=until,
+        why=row.why,
+        shrinks_only=bool(row.shrinks_only),
+    )
 
 
 def _approval(row: Row[Any]) -> Approval:
