@@ -86,8 +86,9 @@ class _Look:
         since = self._now - timedelta(seconds=LOOKED_BACK_S)
         deeds = self._app.trail.pool(pool_id, since=since)
         grown = [deed.key for deed in deeds if deed.change and deed.change.after > deed.change.before]
-        newest = {one.key: one.verdict for one in self._app.verdicts.judged(grown[-LATE_IN_A_ROW:])}
-        return list(newest.values()) == [Verdict.LATE] * LATE_IN_A_ROW
+        newest = {one.key: one.verdict for one in self._app.verdicts.judged(grown)}
+        final = [newest[key] for key in grown if newest.get(key, Verdict.WAITING) is not Verdict.WAITING]
+        return final[-LATE_IN_A_ROW:] == [Verdict.LATE] * LATE_IN_A_ROW
 
     def shrunk(self, deed: Deed, change: Change, pool: Pool) -> None:
         """Is the service level worse after a shrink; then it is taken back."""
@@ -141,7 +142,9 @@ class _Look:
             why = f"{done.id} made the service worse, after {REVERTS_A_DAY} reverts within a day"
             freeze_pool(self._app, pool_id, why, self._now)
             return
-        verdicts.event(REVERTING, pool_id, deed.key, self._now)
+        begun = verdicts.events(pool=pool_id, since=change.at)
+        if not any((event.kind, event.text) == (REVERTING, deed.key) for event in begun):
+            verdicts.event(REVERTING, pool_id, deed.key, self._now)
         outcome = self._hands.revert(done)
         if outcome is not None and outcome.status in MADE:
             self._reverted(deed, facts)

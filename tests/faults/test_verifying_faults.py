@@ -152,6 +152,15 @@ def test_f44_f57_three_late_growths_in_a_row_freeze_the_pool(desk):
     assert [event.kind for event in desk.app.verdicts.events(pool="web")] == ["frozen"]
 
 
+def test_growths_still_waited_for_do_not_hide_three_late_ones(desk):
+    """The last three that have a final verdict count; one made since, too young to tell, is not among them."""
+    for number in range(3):
+        desk.do(9 + number, 10 + number, later(number))
+    desk.do(12, 13, later(10))
+    desk.look(later(13))
+    assert len(desk.frozen(later(13))) == 1
+
+
 def test_a_growth_that_arrived_between_begins_the_count_anew(desk):
     """Only late growths in a row freeze; what failed before it was begun is none of them (F37, F38)."""
     for number in range(5):
@@ -197,6 +206,8 @@ def test_a_revert_that_guards_or_the_provider_refuse_is_tried_again(desk):
         desk.look(later(minutes))
         assert desk.frozen(later(minutes)) == []
     assert len(desk.reverted) == 3
+    kinds = [event.kind for event in desk.app.verdicts.events(pool="web")]
+    assert kinds == [verifying.REVERTING], "told once, however often it is tried"
     desk.answers = Status.APPLIED
     desk.look(later(19))
     assert desk.verdict(key) is Verdict.REVERTED
