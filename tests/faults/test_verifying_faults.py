@@ -16,8 +16,8 @@ from autoscaler.store.trail import SqlTrail
 from autoscaler.store.verdicts import SqlVerdicts
 from forecasts.types import Series
 from policies.deeds import Verdict
-from policies.model import Pool, PoolKind, Snapshot
 from policies.guards import frozen
+from policies.model import Pool, PoolKind, Snapshot
 from policies.plan import Action, Change, Guard, Outcome, Reason, Status, kind_of
 from policies.policy import Interlocks, Policy, Scope, Signal, SignalKind
 from policies.wishes import Wish
@@ -153,7 +153,7 @@ def test_f44_f57_three_late_growths_in_a_row_freeze_the_pool(desk):
 
 
 def test_growths_still_waited_for_do_not_hide_three_late_ones(desk):
-    """The last three that have a final verdict count; one made since, too young to tell, is not among them."""
+    """The last three that have a final verdict count; one too young to tell is not among them."""
     for number in range(3):
         desk.do(9 + number, 10 + number, later(number))
     desk.do(12, 13, later(10))
