@@ -33,9 +33,12 @@ class SqlPeople:
         """Keep a freeze, on the disk when this returns; its row."""
         until = None if freeze.until is None else moment_text(freeze.until)
         values = {"scope": freeze.scope.value, "name": freeze.name, "why": freeze.why, "until": until}
-        values["shrinks_only"] = int(freeze.shrinks_only)
         with writing(self._engine) as connection:
-            return chain.insert(connection, _FREEZE, values | {"by": by, "at": moment_text(at)})
+            return chain.insert(
+                connection,
+                _FREEZE,
+                values | {"by": by, "at": moment_text(at), "shrinks_only": int(freeze.shrinks_only)},
+            )
 
     def lift(self, scope: Scope, name: str, by: str, why: str, at: datetime) -> int:
         """Lift every freeze of exactly that scope and name that is not lifted yet; how many."""
