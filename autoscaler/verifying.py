@@ -86,8 +86,9 @@ class _Look:
         since = self._now - timedelta(seconds=LOOKED_BACK_S)
         deeds = self._app.trail.pool(pool_id, since=since)
         grown = [deed.key for deed in deeds if deed.change and deed.change.after > deed.change.before]
-        newest = {one.key: one.verdict for one in self._app.verdicts.judged(grown[-LATE_IN_A_ROW:])}
-        return list(newest.values()) == [Verdict.LATE] * LATE_IN_A_ROW
+        newest = {one.key: one.verdict for one in self._app.verdicts.judged(grown)}
+        final = [newest[key] for key in grown if newest.get(key, Verdict.WAITING) is not Verdict.WAITING]
+        return final[-LATE_IN_A_ROW:] == [Verdict.LATE] * LATE_IN_A_ROW
 
     def shrunk(self, deed: Deed, change: Change, pool: Pool) -> None:
         """Is the service level worse after a shrink; then it is taken back."""
@@ -105,12 +106,26 @@ class _Look:
         """By our own revert, whose end was lost, or by anyone: then nothing tells of the shrink alone."""
         events = self._app.verdicts.events(pool=pool.id, since=change.at)
         if any((event.kind, event.text) == (REVERTING, deed.key) for event in events):
-            self._reverted(deed, ())
+            if self._taken_back(deed, change):
+                self._reverted(deed, ())
+            else:
+                moved = Fact(name="desired since", value=pool.desired, unit="units")
+                self._app.verdicts.judge(deed.key, Verdict.WORSE, (moved,), self._now)
         elif self._now < change.at + timedelta(seconds=verification.LAG_S):
             self._app.verdicts.judge(deed.key, Verdict.WAITING, (), self._now)
         else:
             moved = Fact(name="desired since", value=pool.desired, unit="units")
             self._app.verdicts.judge(deed.key, Verdict.UNKNOWN, (moved,), self._now)
+
+    def _taken_back(self, deed: Deed, change: Change) -> bool:
+        """Whether the trail has a deed that took the whole of this one back."""
+        done = replace(deed.action, after=change.after).id
+        return any(
+            other.change is not None
+            and other.change.after >= change.before
+            and any(fact.name == "undoes" and fact.value == done for fact in other.action.because)
+            for other in self._app.trail.pool(change.target, since=change.at)
+        )
 
     def _worse(self, deed: Deed, change: Change, facts: Sequence[Fact]) -> None:
         """Take it back, if it may be; where guards or the provider refuse, it is tried again next time."""
@@ -120,13 +135,16 @@ class _Look:
             verdicts.judge(deed.key, Verdict.WORSE, facts, self._now)
             why = f"{done.id} made the service worse; the pool's mode keeps it from being taken back"
             verdicts.event("worse", pool_id, why, self._now)
+            freeze_pool(self._app, pool_id, why, self._now)
             return
         if verdicts.reverts(pool_id, self._now - timedelta(days=1)) >= REVERTS_A_DAY:
             verdicts.judge(deed.key, Verdict.WORSE, facts, self._now)
             why = f"{done.id} made the service worse, after {REVERTS_A_DAY} reverts within a day"
             freeze_pool(self._app, pool_id, why, self._now)
             return
-        verdicts.event(REVERTING, pool_id, deed.key, self._now)
+        begun = verdicts.events(pool=pool_id, since=change.at)
+        if not any((event.kind, event.text) == (REVERTING, deed.key) for event in begun):
+            verdicts.event(REVERTING, pool_id, deed.key, self._now)
         outcome = self._hands.revert(done)
         if outcome is not None and outcome.status in MADE:
             self._reverted(deed, facts)
@@ -194,10 +212,11 @@ def watch_fights(app: App, outcomes: Iterable[tuple[Action, Outcome]], now: date
 
 
 def freeze_pool(app: App, pool_id: str, why: str, now: datetime, *, seconds: int = FROZEN_S) -> None:
-    """Freeze a pool by the program itself, and tell; once, where it is frozen for the same reason already."""
+    """Keep a pool from shrinking, by the program itself, and tell; once for the same reason. It may grow."""
     for freeze in app.people.freezes(now):
         if (freeze.scope, freeze.name, freeze.why) == (Scope.POOL, pool_id, why):
             return
     until = now + timedelta(seconds=seconds)
-    app.people.freeze(Freeze(scope=Scope.POOL, name=pool_id, until=until, why=why), BY, now)
+    freeze = Freeze(scope=Scope.POOL, name=pool_id, until=until, why=why, shrinks_only=True)
+    app.people.freeze(freeze, BY, now)
     app.verdicts.event("frozen", pool_id, why, now)

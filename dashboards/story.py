@@ -180,6 +180,7 @@ def freeze_lines(found: Sequence[tuple[Freeze, str]]) -> list[str]:
         until = "until it is lifted" if freeze.until is None else f"until {wording.moment(freeze.until)}"
         why = wording.prose(freeze.why) or "no reason said"
         what = scope_words(freeze.scope, freeze.name)
+        what += ", shrinking only" if freeze.shrinks_only else ""
         lines.append(f"Frozen: {what}, {until}: {why}  [{wording.prose(where)}]")
     return lines
 

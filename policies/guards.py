@@ -78,9 +78,11 @@ def live_need(wish: Wish) -> Verdict:
 
 
 def frozen(wish: Wish, freezes: Sequence[Freeze], now: datetime) -> Verdict:
-    """No change within a freeze of everything, of the provider, or of the pool."""
+    """No change within a freeze of everything, of the provider, or of the pool; some let growth go on."""
     pool = wish.pool
     for freeze in freezes:
+        if freeze.shrinks_only and not wish.shrinks:
+            continue
         if covers(freeze.scope, freeze.name, pool) and (freeze.until is None or now < freeze.until):
             return Verdict(pool.desired, Guard.FROZEN, freeze.until, freeze.why or "frozen by the operator")
     return Verdict(wish.wanted)

@@ -62,12 +62,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freeze:
-    """No action within its scope until `until` (None: until it is lifted). `name` is empty for all."""
+    """No action within its scope until `until` (None: until it is lifted). `name` is empty for all.
+
+    With `shrinks_only` growth goes on: what the program itself freezes.
+    """
 
     scope: Scope
     name: str = ""
     until: datetime | None = None
     why: str = ""
+    shrinks_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,11 @@ class SqlPeople:
         until = None if freeze.until is None else moment_text(freeze.until)
         values = {"scope": freeze.scope.value, "name": freeze.name, "why": freeze.why, "until": until}
         with writing(self._engine) as connection:
-            return chain.insert(connection, _FREEZE, values | {"by": by, "at": moment_text(at)})
+            return chain.insert(
+                connection,
+                _FREEZE,
+                values | {"by": by, "at": moment_text(at), "shrinks_only": int(freeze.shrinks_only)},
+            )
 
     def lift(self, scope: Scope, name: str, by: str, why: str, at: datetime) -> int:
         """Lift every freeze of exactly that scope and name that is neither lifted nor over; how many."""
@@ -145,7 +149,13 @@ class SqlPeople:
 
 def _freeze(row: Row[Any]) -> Freeze:
     until = None if row.until is None else datetime.fromisoformat(row.until)
-    return Freeze(scope=Scope(row.scope), name=row.name, until=until, why=row.why)
+    return Freeze(
+        scope=Scope(row.scope),
+        name=row.name,
+        until=until,
+        why=row.why,
+        shrinks_only=bool(row.shrinks_only),
+    )
 
 
 def _approval(row: Row[Any]) -> Approval:

@@ -149,7 +149,10 @@ class PoolSeenRow(SQLModel, table=True):
 
 
 class FreezeRow(SQLModel, table=True):
-    """A person (or this program) froze something; in force until it is lifted, or `until`."""
+    """A person (or this program) froze something; in force until it is lifted, or `until`.
+
+    `shrinks_only` 1: growth goes on.
+    """
 
     __tablename__ = "freeze"
 
@@ -160,6 +163,7 @@ class FreezeRow(SQLModel, table=True):
     by: str
     at: str
     until: str | None = None
+    shrinks_only: int = 0
 
 
 class LiftRow(SQLModel, table=True):
