@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,8 +11,9 @@ from policies import money
 from policies.conditions import NO_CONDITIONS, Conditions
 from policies.guards import Ledger, Verdict, Wish, judge
 from policies.model import Pool
+from policies.modes import permitted
 from policies.plan import Action, Change, Guard, Held, UsdRange, kind_of
-from policies.policy import Policy
+from policies.policy import Mode, Policy
 from policies.sizing import confidence
 
 if TYPE_CHECKING:
@@ -27,15 +28,20 @@ def guard(
     now: datetime,
     conditions: Conditions = NO_CONDITIONS,
 ) -> tuple[list[Action], list[Held]]:
-    """Actions that pass, growth first, and what is held; shared budgets go to the largest saving first."""
+    """Actions that pass, growth first, and what is held; shared budgets go to the largest saving first.
+
+    Of growth, and of shrinks, what its mode lets act now goes before what is only looked at: a pool that
+    observes takes nothing from one that acts.
+    """
     ledger = Ledger([proposal.pool for proposal in proposals], changes, now)
     gate = _Gate(policy=policy, ledger=ledger, now=now, conditions=conditions)
     actions: list[Action] = []
     held: list[Held] = []
-    for proposal in sorted(proposals, key=_precedence):
+    acting = {one.pool.id for one in proposals if gate.acts(one)}
+    for proposal in sorted(proposals, key=lambda one: _precedence(one, acting)):
         pool = proposal.pool
-        wanted = max(proposal.wanted, pool.minimum)
-        goal = min(wanted, pool.maximum)
+        goal = _goal(proposal)
+        wanted = max(goal, proposal.wanted)
         size, rests = gate.let(proposal, goal)
         if size != pool.desired:
             actions.append(gate.action(proposal, pool.desired, size))
@@ -73,6 +79,17 @@ class _Gate:
             held.append(Held(action=rest, guard=verdict.guard, until=verdict.until, why=verdict.why))
         return size, held
 
+    def acts(self, proposal: Proposal) -> bool:
+        """Whether its mode lets a proposal act now, with the size that it has where no other goes before."""
+        pool, size = proposal.pool, _goal(proposal)
+        rule = self.policy.of(pool.id)
+        if size != pool.desired and Mode.APPROVE in {rule.mode_in, rule.mode_out}:
+            size, _ = self.let(proposal, size)  # an approval is of one size
+        if size == pool.desired:
+            return False
+        action = _action(proposal, pool.desired, size, self.now, ttl_s=self.policy.plan_ttl_s)
+        return permitted(action, policy=self.policy, conditions=self.conditions, now=self.now).acts
+
     def _judge(self, wish: Wish, policy: Policy) -> Verdict:
         return judge(wish, policy=policy, ledger=self.ledger, now=self.now, conditions=self.conditions)
 
@@ -92,12 +109,17 @@ class _Gate:
             self.ledger.pay(change, self.now)
 
 
-def _precedence(proposal: Proposal) -> tuple[bool, float, str]:
+def _goal(proposal: Proposal) -> int:
+    """The wanted size within the pool's bounds."""
+    return min(max(proposal.wanted, proposal.pool.minimum), proposal.pool.maximum)
+
+
+def _precedence(proposal: Proposal, acting: Collection[str]) -> tuple[bool, bool, float, str]:
     pool = proposal.pool
-    goal = min(max(proposal.wanted, pool.minimum), pool.maximum)
+    goal = _goal(proposal)
     shrinks = goal < pool.desired
     saving = (pool.desired - goal) * (proposal.price.mid if proposal.price else 0.0)
-    return (shrinks, -saving if shrinks else 0.0, pool.id)
+    return (shrinks, pool.id not in acting, -saving if shrinks else 0.0, pool.id)
 
 
 def _action(proposal: Proposal, before: int, after: int, now: datetime, *, ttl_s: int) -> Action:

@@ -10,7 +10,7 @@ import pytest
 from policies import planner
 from policies.model import CapacityType, Offering, PoolKind, Snapshot
 from policies.plan import Guard, UsdRange
-from policies.policy import Budget, Interlocks, Policy, PoolPolicy, Scope, Step
+from policies.policy import Budget, Interlocks, Mode, MoneyBudget, Policy, PoolPolicy, Scope, Step
 from tests.laws import strategies as draw
 
 NOW = draw.NOW
@@ -78,3 +78,28 @@ def test_growth_goes_by_name_and_shrinking_by_saving():
     )
     made = plan(pools, (20.0, 20.0, 80.0, 10.0, 10.0))
     assert [action.target for action in made.actions] == ["a", "b", "d", "c", "e"]
+
+
+ACTS = replace(FREE.default, mode_out=Mode.AUTO, mode_in=Mode.AUTO, observe_first_s=0)
+
+
+@pytest.mark.parametrize(
+    "watched",
+    [
+        replace(ACTS, mode_out=Mode.OBSERVE, mode_in=Mode.OBSERVE),
+        replace(ACTS, mode_out=Mode.APPROVE, mode_in=Mode.APPROVE),  # and nobody approved
+        replace(ACTS, mode_out=Mode.REHEARSE, mode_in=Mode.REHEARSE),
+        replace(ACTS, observe_first_s=3600),  # and nobody knows since when it has been there
+    ],
+)
+def test_what_may_not_act_takes_nothing_from_what_acts(watched):
+    """A hard budget of money and a provider's units go to the pool that acts, though the other is first."""
+    dear = tuple(replace(one, hourly_usd=4.0) for one in TWO_PRICES)
+    money = MoneyBudget(scope=Scope.ALL, usd=40.0, window_s=3600, hard=True)
+    units = Budget(scope=Scope.PROVIDER, step=Step(units=10, share=0.0), window_s=3600)
+    policy = replace(FREE, budgets=(units,), money=(money,), pools={"a": watched, "b": ACTS})
+    pools = (draw.simple_pool("a", 50, offerings=dear), draw.simple_pool("b", 50, offerings=dear))
+    for demand in ((60.0, 60.0), (30.0, 40.0)):
+        made = plan(pools, demand, policy)
+        assert [(one.target, one.after) for one in made.actions] == [("b", demand[1])]
+        assert {one.action.target for one in made.held} == {"a"}
