@@ -26,7 +26,7 @@ from autoscaler.errors import (
 from autoscaler.ports import Clock, Lease, Pools, Trail
 from policies.guards import Wish, frozen
 from policies.model import Pool, iso
-from policies.plan import Action, Change, Guard, Outcome, Plan, Status
+from policies.plan import DENIED, Action, Change, Guard, Outcome, Plan, Status
 from policies.policy import Freeze, Scope
 
 _STATUS: tuple[tuple[type[Exception], Status], ...] = (
@@ -229,8 +229,8 @@ class _Run:
     def _act(self, action: Action, key: str) -> tuple[Outcome, Change | None]:
         called = False
         try:
-            self._take_approval(action, key)
             pool = self._may_be_done(action)
+            self._take_approval(action, key, pool)
             called = True
             owner = self._world.owners[action.target]
             after = owner.resize(action.target, action.after, version=pool.version, key=key).desired
@@ -253,15 +253,25 @@ class _Run:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of one provider: its bugs stop nobody else
-            return self._failure(action, error, called=False)
+            return self._told(action, error, called=False)
         why = "" if asked else "the provider cannot rehearse: only the guards were asked"
         return self._outcome(action, Status.REHEARSED, why)
 
-    def _take_approval(self, action: Action, key: str) -> None:
+    def _take_approval(self, action: Action, key: str, pool: Pool) -> None:
+        """Use it up; and as that takes a moment, ask freezes and lease once more."""
         if not self._world.approval(action, key):
-            raise Invalid(f"{Guard.APPROVAL}: the approval of {action.id} was used, or taken back")
+            raise Invalid(f"{Guard.APPROVAL}: {action.id} is refused, or its approval is used up")
+        self._unhindered(action, pool)
 
     def _failure(self, action: Action, error: Exception, *, called: bool) -> Outcome:
+        """What an error comes to, and what is not tried after it."""
+        outcome = self._told(action, error, called=called)
+        self._note(action, outcome.status)
+        if isinstance(error, Denied):  # the next one lacks it too: nothing is removed half-blind
+            self._shrinks_stopped = self._shrinks_stopped or action.id
+        return outcome
+
+    def _told(self, action: Action, error: Exception, *, called: bool) -> Outcome:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         if status is Status.UNKNOWN and not called:
             status = Status.FAILED
@@ -269,10 +279,11 @@ class _Run:
             self._fenced = str(error)
         known = isinstance(error, ProviderError | Fenced)
         why = str(error) if known else f"{type(error).__name__}: {error}"
-        self._note(action, status)
-        if isinstance(error, Denied):  # the next one lacks it too: nothing is removed half-blind
-            self._shrinks_stopped = self._shrinks_stopped or action.id
-        return self._outcome(action, status, f"{Guard.LEASE}: {why}" if isinstance(error, Fenced) else why)
+        if isinstance(error, Fenced):
+            why = f"{Guard.LEASE}: {why}"
+        elif isinstance(error, Denied):
+            why = f"{DENIED}: {why}"
+        return self._outcome(action, status, why)
 
     def _note(self, action: Action, status: Status) -> None:
         if action.after < action.before and status in {Status.FAILED, Status.UNKNOWN}:
@@ -292,12 +303,18 @@ class _Run:
     def _may_be_done(self, action: Action) -> Pool:
         """The target as it is now, if the guards, the freezes and the lease agree at this very moment."""
         pool = _reread(action, self._world)
-        why = self._world.permit(action, pool) or _frozen(action, pool, self._world)
+        why = self._world.permit(action, pool)
+        if why:
+            raise Invalid(why)
+        self._unhindered(action, pool)
+        return pool
+
+    def _unhindered(self, action: Action, pool: Pool) -> None:
+        why = _frozen(action, pool, self._world)
         if why:
             raise Invalid(why)
         if self._world.lease is not None:
             self._lead(self._world.lease)
-        return pool
 
 
 def _of_answer(before: int, answered: int, wanted: int) -> tuple[Status, str]:

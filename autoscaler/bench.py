@@ -13,13 +13,16 @@ from autoscaler.turning import Turn
 from policies import planner
 from policies.guards import Ledger
 from policies.model import Pool
-from policies.modes import Permission
+from policies.modes import Permission, newest_word
 from policies.plan import Action, Guard, Plan, Reason
 from policies.policy import Freeze, Mode
+from policies.units import format_duration
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
     from autoscaler.ports import Lease
+
+LONGEST_LOOK_S = 120.0  # after that nothing more is removed on the strength of it
 
 
 class Bench:
@@ -48,6 +51,7 @@ class Bench:
 
     def _look(self, looked: Turn) -> None:
         self._looked, snapshot = looked, looked.seen.snapshot
+        self._looked_at = self._app.clock.monotonic()
         self._pools = {pool.id: pool for pool in snapshot.pools}
         changes = turning.remembered(self._app, snapshot.taken_at)
         self._ledger = Ledger(snapshot.pools, changes, snapshot.taken_at)
@@ -56,9 +60,18 @@ class Bench:
         known = self._pools.get(pool.id)
         if known is None:
             return f"{Guard.INSUFFICIENT_DATA}: {pool.id} was not seen"
+        age = self._app.clock.monotonic() - self._looked_at
+        if action.after < action.before and age > LONGEST_LOOK_S:
+            return f"{Guard.NOT_CONFIRMED}: the newest look at the world is {format_duration(int(age))} old"
         return planner.permits(
             action,
-            replace(known, desired=pool.desired, version=pool.version),
+            replace(
+                known,
+                desired=pool.desired,
+                ready=pool.ready,
+                version=pool.version,
+                protected=known.protected or pool.protected,
+            ),
             self._looked.outlooks.get(pool.id),
             self._app.policy,
             ledger=self._ledger,
@@ -79,8 +92,12 @@ class Bench:
         return again.plan
 
     def _approval(self, action: Action, key: str) -> bool:
-        """Use up what a person said of the action; False where that was no, or is used up or wanting."""
+        """Use up what a person says of the action now; False where that is no, or is used up or wanting."""
+        now = self._app.clock.now()
+        said = newest_word(action.id, self._app.people.approvals(now), now)
+        if said is not None:
+            return said.granted and self._app.people.use_approval(action.id, key)
         if any(one.action_id == action.id for one in self._looked.conditions.approvals):
-            return self._app.people.use_approval(action.id, key)
+            return False  # what was said when it was planned is used up or over
         word = self._words.get(action.id)
         return word is None or word.what is not Mode.APPROVE

@@ -40,17 +40,17 @@ def permitted(action: Action, *, policy: Policy, conditions: Conditions, now: da
         since = "" if seen is None else f", first seen at {iso(seen)}"
         why = f"{action.target} is new{since}; it is observed for {format_duration(rule.observe_first_s)}"
         return Permission(Mode.OBSERVE, Guard.MODE, why)
+    word = newest_word(action.id, conditions.approvals, now)
+    if word is not None and not word.granted:  # a person's no holds in every mode
+        return Permission(Mode.APPROVE, Guard.APPROVAL, f"refused by {word.by}: {word.why}")
     if mode is Mode.REHEARSE:
         return Permission(Mode.REHEARSE, Guard.MODE, f"the mode of {action.target} is rehearse")
-    return Permission(Mode.AUTO) if mode is Mode.AUTO else _asked(action, conditions.approvals, now)
+    return Permission(Mode.AUTO) if mode is Mode.AUTO else _asked(word)
 
 
-def _asked(action: Action, approvals: Sequence[Approval], now: datetime) -> Permission:
-    word = newest_word(action.id, approvals, now)
+def _asked(word: Approval | None) -> Permission:
     if word is None:
         return Permission(Mode.APPROVE, Guard.APPROVAL, "nobody has approved it yet")
-    if not word.granted:
-        return Permission(Mode.APPROVE, Guard.APPROVAL, f"refused by {word.by}: {word.why}")
     return Permission(Mode.APPROVE, None, f"approved by {word.by}: {word.why}")
 
 

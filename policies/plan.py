@@ -12,6 +12,7 @@ from typing import NamedTuple
 from policies.model import Gap
 
 FORMAT_VERSION = 1
+DENIED = "DENIED"  # begins the error of an outcome that lacked a permission
 
 
 class PlanError(ValueError):

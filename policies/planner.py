@@ -227,7 +227,7 @@ def permits(
     """Why a planned action may not be done now, "" where every guard still lets all of it pass.
 
     `pool` is as it was just read. What passes is spent in `ledger`. Taking something back waits for
-    no cool-down, recent growth, flap or warm-up.
+    no cool-down, recent growth, flap, warm-up or units that are not ready.
     """
     if action.after > max(pool.maximum, pool.desired) or action.after < min(pool.minimum, pool.desired):
         return f"{Guard.MAXIMUM}: {action.after} units lie outside {pool.minimum} to {pool.maximum}"
@@ -254,7 +254,7 @@ def undo(
 ) -> Plan:
     """The plan that takes `actions` back, last first, through the same guards.
 
-    It waits for no cool-down, recent growth, flap or warm-up.
+    It waits for no cool-down, recent growth, flap, warm-up or units that are not ready.
 
     A target whose size is no longer what the action left is not touched, and named in a gap.
     """
@@ -302,7 +302,7 @@ def _eager(policy: Policy) -> Policy:
         default=_without_cool_down(policy.default),
         pools={pool_id: _without_cool_down(rule) for pool_id, rule in policy.pools.items()},
         flap=None,
-        interlocks=replace(policy.interlocks, warm_up_s=0, recent_growth_s=0),
+        interlocks=replace(policy.interlocks, warm_up_s=0, recent_growth_s=0, unready_share=1.0),
     )
 
 

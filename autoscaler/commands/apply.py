@@ -22,12 +22,14 @@ def command(*, plan: str, config: str | None) -> int:
     refused whole. What removes waits for `revalidate` (15 s) and goes only if a second plan agrees. While a
     daemon leads, nothing is applied by hand (exit 3).
     """
-    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+    from autoscaler import plan_files, tick  # noqa: PLC0415 - pandas and SQLModel behind it
 
     path = Path(plan)
     if path.suffix == ".json" or path.exists():
-        wanted: Plan | None = _from_file(path)
+        from_file = _from_file(path)
         app = showing.application(config)
+        plan_files.refuse_edited(app, from_file)
+        wanted: Plan | None = from_file
     else:
         app = showing.application(config)
         wanted = app.trail.plan(plan)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autoscaler.commands import flags
-from autoscaler.errors import UsageError
-from policies.plan import Action, Outcome, Plan, Status
+from autoscaler.errors import Denied, UsageError
+from policies.plan import DENIED, Action, Outcome, Plan, Status
 from policies.units import format_duration
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _CODES = {
     Status.UNKNOWN: FAILED,
     Status.PARTIAL: FAILED,
     Status.APPLIED: OK,
-    Status.PARTIAL: FAILED,
     Status.REHEARSED: OK,
 }
 
@@ -174,5 +173,8 @@ def tell_outcomes(done: Sequence[tuple[Action, Outcome]]) -> int:
     for action, outcome in done:
         error = f": {outcome.error}" if outcome.error else ""
         click.echo(f"  {outcome.status:<9} {action.target}  {action.before} -> {action.after}{error}")
-    codes = {_CODES[outcome.status] for _, outcome in done}
-    return next((code for code in (FAILED, STALE, HELD) if code in codes), OK)
+    codes = {
+        Denied.exit_code if outcome.error.startswith(DENIED) else _CODES[outcome.status]
+        for _, outcome in done
+    }
+    return next((code for code in (Denied.exit_code, FAILED, STALE, HELD) if code in codes), OK)
