@@ -220,6 +220,9 @@ class Daemon:
                 after=action.after,
                 why=permission.why,
             )
+        for event in turn.events:
+            tell = self.log.alert if event.kind in _GRAVE else self.log.info
+            tell(event.kind, pool=event.pool, why=event.text)
         for deed, outcome in turn.settled:
             self.log.info(
                 "settled",
@@ -243,4 +246,5 @@ class Daemon:
         )
 
 
+_GRAVE = {"frozen", "worse"}  # kinds of events that a person must see
 _WELL = {Status.APPLIED, Status.REHEARSED}

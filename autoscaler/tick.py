@@ -61,29 +61,36 @@ def tick(
         rehearsed=lambda action: words[action.id].what is Mode.REHEARSE,
     )
     tried = tuple(outcomes)
-    _verify(app, done, tried, holding)
+    reverted = _verify(app, done, tried, holding)
     return replace(
         done,
-        outcomes=tried,
+        outcomes=(*tried, *reverted),
+        events=tuple(app.verdicts.events(since=now)),
         waiting=tuple((a, words[a.id]) for a in done.plan.actions if not words[a.id].acts),
         settled=settled,
     )
 
 
-def _verify(app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lease: Lease) -> None:
-    """Look at what was done before this turn; take back what made the service worse."""
+def _verify(
+    app: App, looked: Turn, tried: Sequence[tuple[Action, Outcome]], lease: Lease
+) -> Sequence[tuple[Action, Outcome]]:
+    """Look at what was done before this turn; take back what made the service worse, and tell it."""
     now = looked.seen.snapshot.taken_at
+    reverted: list[tuple[Action, Outcome]] = []
 
     def may(action: Action) -> bool:
         return permitted(action, policy=app.policy, conditions=looked.conditions, now=now).acts
 
     def revert(action: Action) -> Outcome | None:
         back = undo(app, [action])
-        done = applying.apply(back.plan, Bench(app, back, lease, {}).world(), allowed=lambda _action: True)
+        world = Bench(app, back, lease, {}).world()
+        done = list(applying.apply(back.plan, world, allowed=lambda _action: True))
+        reverted.extend(done)
         return next((outcome for _, outcome in done), None)
 
     verifying.verify(app, looked.seen, now, verifying.Hands(may=may, revert=revert))
     verifying.watch_fights(app, tried, now)
+    return reverted
 
 
 def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:

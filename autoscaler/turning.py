@@ -13,7 +13,7 @@ from autoscaler.observing import Seen, observe
 from autoscaler.outlooks import live, look_ahead
 from forecasts.types import Forecast
 from policies.conditions import NO_CONDITIONS, Conditions
-from policies.deeds import Deed
+from policies.deeds import Deed, Event
 from policies.inputs import Inputs, decide
 from policies.modes import Permission
 from policies.outlook import Outlook
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Turn:
     """A turn's results: `forecasts` are hourly and in units, by pool.
 
-    `waiting` is what its mode keeps back; `settled`: what was in doubt before it, and is told now.
+    `waiting` is what its mode keeps back; `settled`: what was in doubt before it, and is told now; `events`:
+    what the program did to pools by itself, such as freezing one.
     """
 
     seen: Seen
@@ -38,6 +39,7 @@ class Turn:
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
     waiting: tuple[tuple[Action, Permission], ...] = ()
     settled: tuple[tuple[Deed, Outcome], ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 def turn(

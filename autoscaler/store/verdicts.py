@@ -88,9 +88,11 @@ class SqlVerdicts:
         with writing(self._engine) as connection:
             chain.insert(connection, _EVENT, values)
 
-    def events(self, *, pool: str, since: datetime | None = None) -> Sequence[Event]:
-        """What happened to a pool ("": what was about none), oldest first."""
-        query = select(_EVENT).where(_EVENT.c.pool == pool).order_by(_EVENT.c.row)
+    def events(self, *, pool: str | None = None, since: datetime | None = None) -> Sequence[Event]:
+        """What happened to a pool ("": what was about none; None: to any), oldest first."""
+        query = select(_EVENT).order_by(_EVENT.c.row)
+        if pool is not None:
+            query = query.where(_EVENT.c.pool == pool)
         if since is not None:
             query = query.where(_EVENT.c.at >= moment_text(since))
         with reading(self._engine) as connection:

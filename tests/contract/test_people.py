@@ -227,4 +227,5 @@ def test_events_are_kept_by_pool(verdicts):
     verdicts.event("RELOADED", "", "12 pools", NOW + HOUR)
     assert [e.kind for e in verdicts.events(pool="web")] == ["REVERTED"]
     assert [e.text for e in verdicts.events(pool="")] == ["12 pools"]
+    assert [e.pool for e in verdicts.events()] == [e.pool for e in verdicts.events(since=NOW)] != []
     assert verdicts.events(pool="web", since=NOW + HOUR) == ()

@@ -185,7 +185,7 @@ class MemoryVerdicts:
         """Keep that something happened."""
         self._events.append(Event(kind=kind, pool=pool, text=text, at=at))
 
-    def events(self, *, pool: str, since: datetime | None = None) -> Sequence[Event]:
-        """What happened to a pool, oldest first."""
-        mine = (event for event in self._events if event.pool == pool)
+    def events(self, *, pool: str | None = None, since: datetime | None = None) -> Sequence[Event]:
+        """What happened to a pool (None: to any), oldest first."""
+        mine = (event for event in self._events if pool is None or event.pool == pool)
         return tuple(event for event in mine if since is None or event.at >= since)

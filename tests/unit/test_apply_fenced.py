@@ -399,3 +399,34 @@ def test_f64_an_end_in_mid_call_leaves_the_intent_in_doubt():
     with pytest.raises(KeyboardInterrupt):
         run(Watched(trail, *pools("a"), resizing=ended), trail, plan(action("a", 9, 12)))
     assert trail.log == [("intent", "a")]
+
+
+def test_a_failed_rehearsal_stops_no_shrink(trail):
+    """What was only asked and refused says nothing against the others."""
+    cloud = Cloud(trail, *pools("ab"))
+
+    def rehearse(pool_id, size, *, version):
+        raise Denied(f"no right to ask for {size} of {pool_id} at {version}")
+
+    cloud.rehearse = rehearse
+    made = plan(*(action(name, 9, 8) for name in "ab"))
+    done = run(cloud, trail, made, allowed=lambda a: a.target == "b", rehearsed=lambda a: a.target == "a")
+    assert done["a"].status is Status.REFUSED
+    assert done["a"].error.startswith("DENIED: no right")
+    assert done["b"].status is Status.APPLIED
+
+
+def test_an_approval_is_used_only_where_the_call_is_made(trail):
+    """What fails before the provider is asked to change anything leaves the approval as it was."""
+    used = []
+    cloud = Cloud(trail, *pools("a"))
+    made = plan(action("a", 9, 10))
+
+    def approval(one, _key):
+        used.append(one.id)
+        return True
+
+    done = run(cloud, trail, made, approval=approval, permit=lambda _action, _pool: "STEP: no")
+    assert (done["a"].status, used) == (Status.REFUSED, [])
+    run(cloud, trail, made, approval=approval)
+    assert used == [made.actions[0].id]

@@ -282,6 +282,40 @@ def test_f73_an_expired_plan_is_refused_whole(shell, planned):
     assert "Apply" not in shell(f"explain {plan.id}").out
 
 
+@pytest.mark.parametrize(
+    ("edit", "key"),
+    [
+        (lambda raw: raw.update(expires_at="2031-01-01T00:00:00Z"), "expires_at"),
+        (lambda raw: raw["actions"][0].update(expires_at="2031-01-01T00:00:00Z"), "expires_at"),
+        (lambda raw: raw["actions"][0].update(version=""), "version"),
+        (lambda raw: raw["actions"][0].update(reason="UNDO"), "reason"),
+    ],
+)
+def test_f73_what_the_id_does_not_bind_is_bound_by_the_store(shell, planned, edit, key):
+    """A file whose times, versions or reasons were changed is refused (4), and the key is named."""
+    raw = json.loads((shell.folder / "plan.json").read_text())
+    edit(raw)
+    (shell.folder / "plan.json").write_text(json.dumps(raw))
+    answer = shell("apply plan.json")
+    refused(answer, 4)
+    assert key in answer.err
+    assert sizes(shell) == {"api": 20, "web": 4}
+
+
+def test_f73_a_file_that_the_store_does_not_know_lives_no_longer_than_a_plan(shell, planned):
+    """Another store's plan may be applied within its time to live, and takes nothing back."""
+    for name in ("loadline.db", "loadline.db-wal", "loadline.db-shm"):
+        (shell.folder / name).unlink(missing_ok=True)
+    raw = json.loads((shell.folder / "plan.json").read_text())
+    for edited in (
+        {**raw, "expires_at": "2031-01-01T00:00:00Z"},
+        {**raw, "actions": [{**act, "reason": "UNDO"} for act in raw["actions"]]},
+    ):
+        (shell.folder / "edited.json").write_text(json.dumps(edited))
+        refused(shell("apply edited.json"), 4)
+    assert shell("apply plan.json").code == 0
+
+
 TAMPERED = {
     "another size": lambda plan: plan["actions"][0].update(after=60),
     "another target": lambda plan: plan["actions"][0].update(target="api"),

@@ -63,6 +63,17 @@ def test_each_direction_has_a_mode_of_its_own(mode, guard, acts):
         assert found.why == modes_of.get(mode, f"the mode of api is {mode}")
 
 
+@pytest.mark.parametrize("mode", [Mode.REHEARSE, Mode.APPROVE, Mode.AUTO])
+def test_a_persons_no_holds_in_every_mode(mode):
+    """What was refused is neither applied nor rehearsed, until that word is over."""
+    one = action()
+    found = asked(one, mode, mode, approvals=(word(one, granted=False),))
+    assert (found.what, found.guard, found.acts) == (Mode.APPROVE, Guard.APPROVAL, False)
+    assert found.why == "refused by ann: the sale is over"
+    over = asked(one, mode, mode, approvals=(word(one, granted=False, left_s=0.0),))
+    assert over == asked(one, mode, mode)
+
+
 def test_a_policy_observes_unless_told_otherwise():
     """Without a word of the operator nothing is applied."""
     found = permitted(action(), policy=Policy(), conditions=Conditions(first_seen=OLD), now=NOW)

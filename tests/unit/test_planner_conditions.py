@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from policies import planner
 from policies.changes import Ledger
 from policies.conditions import NO_CONDITIONS, Conditions, Reading
 from policies.model import Snapshot
-from policies.plan import ActionKind, Change, Guard
+from policies.plan import Action, ActionKind, Change, Guard, Reason, kind_of
 from policies.policy import Flap, Freeze, Interlocks, Policy, PoolPolicy, Scope, Signal, SignalKind, Step
 from tests.laws import strategies as draw
 
@@ -88,6 +89,27 @@ def test_f67_a_freeze_stops_an_action_that_is_about_to_be_done(demand):
     freeze = Freeze(scope=Scope.ALL)
     said = permits(action, readings=GOOD, demand=demand, freezes=(freeze,))
     assert said == "FROZEN: frozen by the operator"
+
+
+def test_growth_that_never_came_up_can_be_undone():
+    """Units that are not ready hold a shrink, and not the taking back of growth."""
+    pool = replace(API, ready={"a": 0})
+    world = Snapshot(taken_at=NOW, pools=(pool,))
+    outlooks = {"api": draw.outlook("api", [1.0])}
+    grown = Action(
+        kind=kind_of(1, pool.desired),
+        target="api",
+        before=pool.desired - 1,
+        after=pool.desired,
+        reason=Reason.LIVE_DEMAND,
+        not_before=NOW,
+        expires_at=NOW + timedelta(hours=1),
+    )
+    known = Conditions(readings=GOOD)
+    made = planner.undo([grown], world, outlooks, POLICY, conditions=known)
+    assert [one.after for one in made.actions] == [pool.desired - 1]
+    plain = planner.plan(world, outlooks, POLICY, conditions=known)
+    assert Guard.UNREADY in {entry.guard for entry in plain.held}
 
 
 def test_a_shrink_is_refused_where_its_signal_has_turned():
