@@ -30,7 +30,7 @@ PLAN = Plan(
     policy_digest="",
     forecasts_digest="",
 )
-TURN = SimpleNamespace(plan=PLAN, outcomes=(), waiting=(), settled=())
+TURN = SimpleNamespace(plan=PLAN, outcomes=(), waiting=(), settled=(), events=())
 
 
 class Stepped(SetClock):

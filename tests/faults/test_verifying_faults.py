@@ -154,6 +154,7 @@ def test_f44_f57_three_late_growths_in_a_row_freeze_the_pool(desk):
 
 def test_growths_still_waited_for_do_not_hide_three_late_ones(desk):
     """The last three that have a final verdict count; one too young to tell is not among them."""
+    desk.pool = replace(desk.pool, ready={"a": 5})
     for number in range(3):
         desk.do(9 + number, 10 + number, later(number))
     desk.do(12, 13, later(10))

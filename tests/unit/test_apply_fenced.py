@@ -401,8 +401,9 @@ def test_f64_an_end_in_mid_call_leaves_the_intent_in_doubt():
     assert trail.log == [("intent", "a")]
 
 
-def test_a_failed_rehearsal_stops_no_shrink(trail):
+def test_a_failed_rehearsal_stops_no_shrink():
     """What was only asked and refused says nothing against the others."""
+    trail = Trail()
     cloud = Cloud(trail, *pools("ab"))
 
     def rehearse(pool_id, size, *, version):
@@ -416,9 +417,9 @@ def test_a_failed_rehearsal_stops_no_shrink(trail):
     assert done["b"].status is Status.APPLIED
 
 
-def test_an_approval_is_used_only_where_the_call_is_made(trail):
+def test_an_approval_is_used_only_where_the_call_is_made():
     """What fails before the provider is asked to change anything leaves the approval as it was."""
-    used = []
+    used, trail = [], Trail()
     cloud = Cloud(trail, *pools("a"))
     made = plan(action("a", 9, 10))
 

@@ -49,7 +49,7 @@ def test_f44_units_are_late_after_twice_the_lead_time_and_a_minute(pool, after_s
 
 @pytest.mark.parametrize(("serving", "verdict"), [(45, Verdict.CONFIRMED), (41, Verdict.LATE)])
 def test_a_unit_that_is_never_ready_makes_no_growth_late(serving, verdict):
-    """A tenth of the pool may be missing, rounded down; of small pools nothing may."""
+    """A twentieth of the pool may be missing, rounded down; of small pools nothing may."""
     pool = replace(POOL, desired=46, ready={"a": serving})
     grown = replace(GROWN, before=40, after=46)
     assert verification.arrived(grown, pool, NOW + timedelta(seconds=LATE_S)) is verdict
