@@ -57,7 +57,7 @@ MISSING = 20  # one in so many units may not be ready
 def arrived(change: Change, pool: Pool, now: datetime) -> Verdict:
     """Whether the units of a growth serve: within twice the lead time and a minute, else they are late.
 
-    A twentieth of the pool may be missing, rounded down: a unit that is never ready is not this growth's fault.
+    A twentieth of the pool may be missing, rounded down: a unit that is never ready makes no growth late.
     Unknown where the pool does not tell what is ready, or was made smaller than the growth since.
     """
     if pool.ready and pool.ready_units >= change.after - change.after // MISSING:
