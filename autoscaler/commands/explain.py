@@ -36,13 +36,13 @@ def command(*, what: str, config: str | None) -> None:
     PLAN and ACTION are ids or the beginning of one; for a POOL, what the newest plan that names it said, and
     what its scaler has chosen from the pool's own past since.
     """
-    from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel behind it
+    from autoscaler.store.database import connect_to_read  # noqa: PLC0415 - SQLModel behind it
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415
 
     settings = showing.configuration(config)
     if not Path(settings.state).exists():
         raise UsageError(f"{settings.state} is not there yet: nothing was planned so far")
-    engine = connect(settings.state)
+    engine = connect_to_read(settings.state)
     trail = SqlTrail(engine)
     pool = what in settings.pools
     plan = None if pool else trail.plan(what)

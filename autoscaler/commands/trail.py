@@ -29,7 +29,7 @@ def command(*, what: str, limit: int, head: str | None, output: str, config: str
 
     `verify` walks every row and names the first that was changed, removed, slipped in or moved (exit 1).
     """
-    from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel behind it
+    from autoscaler.store.database import connect_to_read  # noqa: PLC0415 - SQLModel behind it
 
     settings = showing.configuration(config)
     if not Path(settings.state).exists():
@@ -38,7 +38,7 @@ def command(*, what: str, limit: int, head: str | None, output: str, config: str
         raise UsageError("--head takes a hash, and is for `trail verify`")
     if head is not None and not re.fullmatch(_HEAD, head):
         raise UsageError("--head takes at least 12 digits (0-9, a-f) of a hash: fewer prove nothing")
-    engine = connect(settings.state)
+    engine = connect_to_read(settings.state)
     return _verify(engine, head or "", output) if what == "verify" else _list(engine, limit, output)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -55,6 +56,29 @@ def connect(path: str) -> Engine:
     return engine
 
 
+def connect_to_read(path: str) -> Engine:
+    """The store for a command that only reads: also where its disk is full or may not be written (F59).
+
+    One that is not there yet or has an older schema is opened by `connect`. Where not even the files beside
+    it can be read, what is not yet in the file itself is not seen. Raises StoreError as `connect` does.
+    """
+    for how in ("mode=ro", "immutable=1"):
+        engine = create_engine(f"sqlite:///file:{quote(path)}?{how}&uri=true", poolclass=QueuePool)
+        event.listen(engine, "connect", _undecided)
+        event.listen(engine, "begin", _begin)
+        try:
+            with reading(engine) as connection:
+                version = connection.execute(text("SELECT max(version) FROM schema_version")).scalar_one()
+        except StoreError:
+            engine.dispose()
+            continue
+        if version == SCHEMA_VERSION:
+            return engine
+        engine.dispose()
+        break
+    return connect(path)
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that has the right to write from its begin; durable when it ends. Raises StoreError."""
@@ -76,9 +100,13 @@ def identity(engine: Engine) -> str:
         return str(connection.execute(text(newest)).scalar_one())
 
 
-def _prepare(connection: Any, _: object) -> None:
+def _undecided(connection: Any, _: object) -> None:
     # BEGIN is ours (below): the driver's own comes too late to make a read and a write one transaction.
     connection.isolation_level = None
+
+
+def _prepare(connection: Any, _: object) -> None:
+    _undecided(connection, _)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from autoscaler.errors import StoreError
 from autoscaler.store import database
@@ -225,3 +225,37 @@ def test_f68_what_was_changed_outlives_a_restart(path):
         trail.intend("p", mine, NOW), Outcome(action_id=mine.id, status=Status.APPLIED, at=NOW), change
     )
     assert SqlTrail(connect(path)).changes(NOW) == (change,)
+
+
+@pytest.mark.parametrize("how", ["as it is", "a copy without its log"])
+def test_f59_a_store_that_cannot_be_written_is_still_read(tmp_path, monkeypatch, how):
+    """What a command that only reads needs is there; nothing is written, made or brought up to date."""
+    path = tmp_path / "loadline.db"
+    engine = connect(str(path))
+    identity = database.identity(engine)
+    engine.dispose()
+    if how == "a copy without its log":
+        for beside in tmp_path.glob("loadline.db-*"):
+            beside.unlink()
+
+    def refuse(_path):
+        raise StoreError("it may not be written")
+
+    monkeypatch.setattr(database, "connect", refuse)
+    before = path.read_bytes()
+    again = database.connect_to_read(str(path))
+    assert database.identity(again) == identity
+    with pytest.raises(StoreError, match="read-only"), database.writing(again) as connection:
+        connection.execute(text("CREATE TABLE another (one)"))
+    again.dispose()
+    assert path.read_bytes() == before
+
+
+def test_f60_an_older_store_is_opened_to_read_as_to_write(tmp_path):
+    """One that is not there yet, or has another schema, is made or told as ever."""
+    path = tmp_path / "loadline.db"
+    database.connect_to_read(str(path)).dispose()
+    assert path.exists()
+    path.write_text("no store")
+    with pytest.raises(StoreError, match="no SQLite file"):
+        database.connect_to_read(str(path))

@@ -244,8 +244,8 @@ def test_a_hollow_or_foreign_trigger_is_found(path, script, said):
     [
         "BEFORE INSERT ON freeze BEGIN SELECT RAISE(IGNORE); END",
         (
-            "AFTER INSERT ON freeze BEGIN INSERT INTO freeze (scope, name, why, by, at) "
-            "VALUES ('all', '', '', '', ''); END"
+            "AFTER INSERT ON freeze BEGIN INSERT INTO freeze (scope, name, why, by, at, shrinks_only) "
+            "VALUES ('all', '', '', '', '', 0); END"
         ),
     ],
     ids=["dropped", "added"],

@@ -393,7 +393,7 @@ def test_p4_two_who_apply_one_plan_at_once_apply_it_once(shell, planned):
     for action in planned.actions:
         assert len(re.findall(rf"applied +{action.target} ", told)) == 1, said
     assert sizes(shell) == {action.target: action.after for action in planned.actions}
-    assert {program.returncode for program in both} <= {0, 4}
+    assert {program.returncode for program in both} <= {0, 3, 4}  # 3: the other one leads
 
 
 @pytest.mark.slow
