@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecasts.lead_peak import LeadPeak
 from policies import scalers
 from policies.portfolio import Portfolio
 from policies.scalers import PoolSettings, configure, decide, knobs, load
@@ -173,15 +175,14 @@ def test_p10_more_demand_in_the_newest_step_asks_for_no_less(name, seed, more):
     case = Case(name, seed)
     higher = case.demand.copy()
     higher[:, -2] += more  # the newest that the last target may use
-    first: list[
-        np.ndarray
-    ] = []  # what each plan of a portfolio foresaw in the first run: it moves with demand
-    plans = Portfolio._plans
+    first: list[Any] = []  # what was foreseen in the first run: it moves with demand
+    kind, what = (LeadPeak, "advance") if name == "lead_peak" else (Portfolio, "_plans")
+    foresee = getattr(kind, what)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Portfolio, "_plans", lambda *given: first.append(plans(*given)) or first[-1])
+        patched.setattr(kind, what, lambda *given: first.append(foresee(*given)) or first[-1])
         low = case.run()[0]
         again = iter(first)
-        patched.setattr(Portfolio, "_plans", lambda *_: next(again))
+        patched.setattr(kind, what, lambda *_: next(again))
         assert (case.run(higher)[0][:, -1] >= low[:, -1]).all()
 
 
