@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from autoscaler.ports import Retells
+from autoscaler.ports import Clock, Retells
 from policies.deeds import Deed
 from policies.plan import Change
 
@@ -23,25 +23,27 @@ def changes(app: App, since: datetime, now: datetime) -> Sequence[Change]:
     clock = app.clock
     if not isinstance(clock, Retells):
         return app.trail.changes(since)
-    stepped = clock.retold(now) - now
-    kept = app.trail.changes(clock.earliest(since + stepped))
-    told = [replace(one, at=clock.retold(one.at) - stepped) for one in kept]
+    retold = _retelling(clock, now)
+    kept = app.trail.changes(clock.earliest(since + (clock.retold(now) - now)))
+    told = [replace(one, at=retold(one.at)) for one in kept]
     return sorted((one for one in told if one.at >= since), key=lambda one: one.at)
 
 
 def doubtful(app: App, now: datetime) -> Sequence[Deed]:
     """The intents in doubt, as of `now`; see `changes`."""
-    clock, deeds = app.clock, app.trail.doubtful()
-    if not isinstance(clock, Retells):
-        return deeds
-    stepped = clock.retold(now) - now
-    return [replace(deed, at=clock.retold(deed.at) - stepped) for deed in deeds]
+    retold = _retelling(app.clock, now)
+    return [replace(deed, at=retold(deed.at)) for deed in app.trail.doubtful()]
 
 
 def first_seen(app: App, now: datetime) -> Mapping[str, datetime]:
     """When each pool was seen first, as of `now`; see `changes`."""
-    clock, seen = app.clock, app.trail.first_seen()
+    retold = _retelling(app.clock, now)
+    return {name: retold(at) for name, at in app.trail.first_seen().items()}
+
+
+def _retelling(clock: Clock, now: datetime) -> Callable[[datetime], datetime]:
+    """What a stamp reads as of `now`; itself, by a clock that knows of no steps."""
     if not isinstance(clock, Retells):
-        return seen
-    stepped = clock.retold(now) - now
-    return {name: clock.retold(at) - stepped for name, at in seen.items()}
+        return lambda at: at
+    stepped, retold = clock.retold(now) - now, clock.retold
+    return lambda at: retold(at) - stepped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -53,39 +53,45 @@ def turn(
     """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded."""
     seen = observe(app)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
-    inputs = Inputs(
-        snapshot=seen.snapshot,
-        outlooks=outlooks,
-        policy=app.policy,
-        changes=remembered(app, seen.snapshot.taken_at),
-        conditions=conditions(app, seen, running_s=running_s),
-        only=only,
-    )
+    inputs = replace(_inputs(app, seen, outlooks, running_s=running_s), only=only)
     return _recorded(app, seen, inputs, forecasts, generation=generation)
 
 
 def undo(app: App, actions: Sequence[Action]) -> Turn:
     """The plan that takes actions back, recorded; judged by what demand needs now, without a forecast."""
     seen = observe(app)
-    outlooks = live(app, seen)
-    inputs = Inputs(
+    inputs = replace(_inputs(app, seen, live(app, seen)), undoing=tuple(actions))
+    return _recorded(app, seen, inputs, {})
+
+
+def _inputs(
+    app: App, seen: Seen, outlooks: Mapping[str, Outlook], *, running_s: float | None = None
+) -> Inputs:
+    """What a plan of what demand wants is decided from."""
+    return Inputs(
         snapshot=seen.snapshot,
         outlooks=outlooks,
         policy=app.policy,
         changes=remembered(app, seen.snapshot.taken_at),
-        conditions=conditions(app, seen),
-        undoing=tuple(actions),
+        conditions=conditions(app, seen, running_s=running_s),
     )
-    return _recorded(app, seen, inputs, {})
 
 
 def _recorded(
     app: App, seen: Seen, inputs: Inputs, forecasts: Mapping[str, Forecast], *, generation: int = 0
 ) -> Turn:
-    plan = decide(inputs)
-    app.trail.record_plan(plan, inputs, generation=generation)
+    made = _turn(seen, inputs, forecasts)
+    app.trail.record_plan(made.plan, inputs, generation=generation)
+    return made
+
+
+def _turn(seen: Seen, inputs: Inputs, forecasts: Mapping[str, Forecast]) -> Turn:
     return Turn(
-        seen=seen, plan=plan, outlooks=inputs.outlooks, forecasts=forecasts, conditions=inputs.conditions
+        seen=seen,
+        plan=decide(inputs),
+        outlooks=inputs.outlooks,
+        forecasts=forecasts,
+        conditions=inputs.conditions,
     )
 
 
@@ -96,21 +102,10 @@ def look_again(app: App, *, undoing: Sequence[Action] | None, running_s: float |
     """
     seen = observe(app)
     forecasts, outlooks = look_ahead(app, seen) if undoing is None else ({}, live(app, seen))
-    inputs = Inputs(
-        snapshot=seen.snapshot,
-        outlooks=outlooks,
-        policy=app.policy,
-        changes=remembered(app, seen.snapshot.taken_at),
-        conditions=conditions(app, seen, running_s=running_s),
-        undoing=None if undoing is None else tuple(undoing),
-    )
-    return Turn(
-        seen=seen,
-        plan=decide(inputs),
-        outlooks=outlooks,
-        forecasts=forecasts,
-        conditions=inputs.conditions,
-    )
+    inputs = _inputs(app, seen, outlooks, running_s=running_s)
+    if undoing is not None:
+        inputs = replace(inputs, undoing=tuple(undoing))
+    return _turn(seen, inputs, forecasts)
 
 
 def remembered(app: App, now: datetime) -> tuple[Change, ...]:

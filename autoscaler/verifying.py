@@ -104,18 +104,21 @@ class _Look:
 
     def _moved_since(self, deed: Deed, change: Change, pool: Pool) -> None:
         """By our own revert, whose end was lost, or by anyone: then nothing tells of the shrink alone."""
-        events = self._app.verdicts.events(pool=pool.id, since=change.at)
-        if any((event.kind, event.text) == (REVERTING, deed.key) for event in events):
+        moved = Fact(name="desired since", value=pool.desired, unit="units")
+        if self._begun(deed, change):
             if self._taken_back(deed, change):
                 self._reverted(deed, ())
             else:
-                moved = Fact(name="desired since", value=pool.desired, unit="units")
                 self._app.verdicts.judge(deed.key, Verdict.WORSE, (moved,), self._now)
         elif self._now < change.at + timedelta(seconds=verification.LAG_S):
             self._app.verdicts.judge(deed.key, Verdict.WAITING, (), self._now)
         else:
-            moved = Fact(name="desired since", value=pool.desired, unit="units")
             self._app.verdicts.judge(deed.key, Verdict.UNKNOWN, (moved,), self._now)
+
+    def _begun(self, deed: Deed, change: Change) -> bool:
+        """Whether it was once begun to take this deed back."""
+        events = self._app.verdicts.events(pool=change.target, since=change.at)
+        return any((event.kind, event.text) == (REVERTING, deed.key) for event in events)
 
     def _taken_back(self, deed: Deed, change: Change) -> bool:
         """Whether the trail has a deed that took the whole of this one back."""
@@ -142,8 +145,7 @@ class _Look:
             why = f"{done.id} made the service worse, after {REVERTS_A_DAY} reverts within a day"
             freeze_pool(self._app, pool_id, why, self._now)
             return
-        begun = verdicts.events(pool=pool_id, since=change.at)
-        if not any((event.kind, event.text) == (REVERTING, deed.key) for event in begun):
+        if not self._begun(deed, change):
             verdicts.event(REVERTING, pool_id, deed.key, self._now)
         outcome = self._hands.revert(done)
         if outcome is not None and outcome.status in MADE:
