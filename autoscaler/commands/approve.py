@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoscaler.commands import flags, people
+from autoscaler.commands import people
 from autoscaler.errors import PlanRefused, UsageError
 from policies.conditions import Approval
 from policies.model import iso
@@ -21,20 +21,14 @@ _NAMED = 5  # candidates that an ambiguous prefix lists
 
 
 @click.command(short_help="Allow actions that wait for a person.")
-@click.argument("actions", metavar="ACTION...", nargs=-1, required=True)
-@people.why
-@people.by
-@click.option("--for", "span_s", type=flags.DURATION, help="For how long the word is good.  [default: 24h]")
-@flags.config
-def command(
-    *, actions: tuple[str, ...], why: str, by: str | None, span_s: int | None, config: str | None
-) -> None:
+@people.on_actions
+def command(*, actions: tuple[str, ...], **word: Any) -> None:
     """Allow each ACTION (an id or the beginning of one) of a plan that has not expired.
 
     The word is bound to the action's id, that is its target and its sizes, and is used once. The action
     passes every guard again before it is done.
     """
-    say(actions, granted=True, why=why, by=by, span_s=span_s, config=config)
+    say(actions, granted=True, **word)
 
 
 def say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscaler.clock import SystemClock
-from autoscaler.commands import showing
+from autoscaler.commands import flags, showing
 from autoscaler.errors import DataError, MetricsError, UsageError
 from policies.policy import Scope
 
@@ -25,6 +25,22 @@ why = click.option("--why", required=True, metavar="TEXT", help="The reason, for
 by = click.option("--by", metavar="NAME", help="Who says so.  [default: $USER]")
 provider = click.option("--provider", metavar="NAME", help="Only this provider's pools.")
 pool = click.option("--pool", metavar="NAME", help="Only this pool.")
+
+
+def on_actions(command: Callable[..., None]) -> Callable[..., None]:
+    """What a word on actions takes: the actions, why, by whom, for how long."""
+    decorations = (
+        click.argument("actions", metavar="ACTION...", nargs=-1, required=True),
+        why,
+        by,
+        click.option(
+            "--for", "span_s", type=flags.DURATION, help="For how long the word is good.  [default: 24h]"
+        ),
+        flags.config,
+    )
+    for decorate in reversed(decorations):
+        command = decorate(command)
+    return command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
