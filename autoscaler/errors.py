@@ -12,6 +12,7 @@ LoadlineError
 │   ├── Permanent
 │   │   ├── Denied         names the missing permission                exit 77
 │   │   ├── NotFound
+│   │   ├── Owned          another controller sets that field; names it
 │   │   └── Invalid
 │   └── Stale              the target moved since it was read          exit 4
 ├── Fenced                 this process does not lead (any more)       exit 3
@@ -89,6 +90,10 @@ class Denied(Permanent):
 
 class NotFound(Permanent):
     """The target is not there."""
+
+
+class Owned(Permanent):
+    """Another controller sets that field; the message names it."""
 
 
 class Invalid(Permanent):

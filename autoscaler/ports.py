@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from forecasts.limits import Kind
@@ -98,7 +99,8 @@ class Samples:
 
     `unique_id` object [rows], `ds` datetime64[us] UTC [rows], `y` float64 [rows]. `line` is the line in
     the file, or -1. `rejected` counts rows that could not even be parsed, with the first reason. `kind`
-    tells a gauge from a counter, whose rate per second is the demand.
+    tells a gauge from a counter, whose rate per second is the demand. `lower_bounds` says of a series why
+    its true values may be larger (a partial answer); `warnings` is what else the source said, for people.
     """
 
     unique_id: NDArray[np.object_]
@@ -108,6 +110,37 @@ class Samples:
     source: str
     rejected: tuple[str, ...] = ()
     kind: Kind = "gauge"
+    lower_bounds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at, and the mend where it is not right. `ok` None: it cannot be told."""
+
+    what: str
+    ok: bool | None
+    why: str = ""
+    mend: str = ""
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A provider or source of metrics that can look at its own rights and at what may disturb it."""
+
+    def examine(self) -> Sequence[Check]:
+        """Credentials, each needed permission, clock skew and other controllers; changes nothing."""
+
+
+@runtime_checkable
+class Releases(Protocol):
+    """A provider that gives a pool back to its owner."""
+
+    def release(self, pool_id: str, *, version: str, key: str) -> Pool:
+        """Put the size (or floor) back that was there before our first change, and take our marks off.
+
+        Returns the pool afterwards, unchanged where we never changed it. Raises as `Pools.resize`.
+        """
 
 
 class Metrics(Protocol):
@@ -115,6 +148,18 @@ class Metrics(Protocol):
 
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
         """The points of the named series (all if none is named) with since <= ds < until."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A source over a network, beside `Metrics`: asked for what is new, its history is filled in once."""
+
+    @property
+    def step_s(self) -> int:
+        """The distance of its points in seconds; their stamps are multiples of it since 1970 UTC."""
+
+    def known(self) -> Sequence[str]:
+        """The series that it has queries for; no other may be asked for."""
 
 
 class Trail(Protocol):

@@ -53,6 +53,10 @@ _GUARDS: Mapping[Guard, str] = MappingProxyType(
         Guard.IN_FLIGHT: "an earlier change is not settled yet",
         Guard.FREEZE_WINDOW: "a freeze window is open",
         Guard.FLAPPING: "the pool was turned back and forth",
+        Guard.OWNED: "another controller sets its size",
+        Guard.SUSPENDED: "its owner suspended it",
+        Guard.NODE_PRESSURE: "its nodes are short of a resource",
+        Guard.DISRUPTION_BUDGET: "a disruption budget is used up",
         Guard.MONEY_BUDGET: "the money budget of this window is used up",
         Guard.FLEET_SHARE: "more of the fleet than may shrink without approval",
         Guard.MODE: "the pool is only observed",
@@ -64,6 +68,10 @@ _GUARDS: Mapping[Guard, str] = MappingProxyType(
 _LIFTED_BY: Mapping[Guard, str] = MappingProxyType(
     {
         Guard.INSUFFICIENT_DATA: "until its metrics are sound again",
+        Guard.OWNED: "until that one lets go of it",
+        Guard.SUSPENDED: "until its owner resumes it",
+        Guard.NODE_PRESSURE: "until they have room again",
+        Guard.DISRUPTION_BUDGET: "until it allows a disruption",
         Guard.MAXIMUM: "until its maximum is raised",
         Guard.LIVE_DEMAND: "until demand falls",
         Guard.FROZEN: "until the freeze is lifted",

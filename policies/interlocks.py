@@ -1,4 +1,5 @@
-"""Interlocks: what the world must look like for anything to shrink. Growth is none of their business.
+"""Interlocks: what the world must look like for anything to shrink. Growth is none of their business, but
+where a pool's provider says so: its size is set by another, or its owner suspended it.
 
 A signal that is not known holds as a bad one does. An impaired zone holds every pool of the providers that
 its signal speaks of.
@@ -30,7 +31,10 @@ OF_THE_SIGNAL = {
 def holds(
     wish: Wish, rules: Interlocks, *, ledger: Ledger, now: datetime, conditions: Conditions
 ) -> Iterator[Verdict]:
-    """Every interlock that holds a shrink, signals first."""
+    """What the pool's provider knows against a change, then every interlock that holds a shrink."""
+    for obstacle in wish.pool.obstacles:
+        if wish.shrinks or not obstacle.shrinks_only:
+            yield wish.held(Guard(obstacle.code), obstacle.why)
     if not wish.shrinks:
         return
     for signal in rules.signals:

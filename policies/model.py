@@ -70,12 +70,25 @@ class Learnt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What a provider knows against changing a pool: `code` is that of the guard that holds it.
+
+    `shrinks_only`: it may grow all the same.
+    """
+
+    code: str
+    why: str
+    shrinks_only: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """A group of like units whose number we may set. Times are aware UTC, durations seconds.
 
     `ready` counts serving units by zone; `maximum_step_in` is the owner's limit on one shrink, in units,
     None for none; `last_scaled_at` is None where it is not known. `learnt` are the figures that
-    are learnt from what it did.
+    are learnt from what it did. `obstacles` are what its provider knows against changing it now. `lever` says
+    what `desired` is where it is not the size itself, such as the floor of an autoscaler; "" where it is.
     """
 
     id: str
@@ -95,6 +108,8 @@ class Pool:
     labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     protected: bool = False
     learnt: tuple[Learnt, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    lever: str = ""
 
     @property
     def billable(self) -> bool:

@@ -1,8 +1,8 @@
 """Providers: one module each, found by its name.
 
-A module has `connect(settings, clock) -> Pools`, `CAPABILITIES` (which ports it serves) and `PERMISSIONS`
-(what the credentials must allow, in the provider's words; empty where there are none). Its SDK is imported by
-it alone, and only when it is connected.
+A module has `connect(settings, clock) -> Pools`, `CAPABILITIES` (which ports it serves), and what the
+credentials must allow in the provider's words: `PERMISSIONS` to read, `ACTING` to change. Its SDK is imported
+by it alone, and only when it is connected.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Provider(Protocol):
 
     CAPABILITIES: tuple[str, ...]
     PERMISSIONS: tuple[str, ...]
+    ACTING: tuple[str, ...]
 
     @staticmethod
     def connect(settings: Any, clock: Clock) -> Pools:

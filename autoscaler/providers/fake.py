@@ -20,10 +20,22 @@ from typing import Any, Protocol
 
 from autoscaler.errors import Invalid, NotFound, Stale, Unreachable
 from autoscaler.ports import ORIGINAL_SIZE, Clock
-from policies.model import CapacityType, Demand, Gap, Learnt, Offering, Pool, PoolKind, canonical, iso
+from policies.model import (
+    CapacityType,
+    Demand,
+    Gap,
+    Learnt,
+    Obstacle,
+    Offering,
+    Pool,
+    PoolKind,
+    canonical,
+    iso,
+)
 
 CAPABILITIES = ("pools",)
 PERMISSIONS: tuple[str, ...] = ()  # there are no credentials: whoever may write the file may do everything
+ACTING: tuple[str, ...] = ()
 
 SCHEMA_VERSION = 1
 BUSY_S = 5.0
@@ -337,6 +349,7 @@ def _pool(raw: Mapping[str, Any]) -> Pool:
                 for offering in raw["offerings"]
             ),
             "learnt": tuple(Learnt(**figure) for figure in raw.get("learnt", ())),
+            "obstacles": tuple(Obstacle(**one) for one in raw.get("obstacles", ())),
             "last_scaled_at": None if scaled is None else datetime.fromisoformat(scaled),
         }
     )

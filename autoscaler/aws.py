@@ -1,0 +1,136 @@
+"""Clients of AWS, each with deadlines, few retries and a role that is assumed anew before it ends.
+
+boto3 is imported when the first client is made.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from autoscaler.errors import Denied, Invalid, NotFound, ProviderError, Throttled, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autoscaler.connections import AwsAccount
+
+CONNECT_S, READ_S, ATTEMPTS = 3, 10, 4
+ANYONE = "loadline"  # the name and secret shown to another server, which asks for some
+
+_DENIED = frozenset(
+    {
+        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "OptInRequired"),
+        *("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"),
+        *("SignatureDoesNotMatch", "RequestExpired"),
+    }
+)
+_NO_CREDENTIALS = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "CredentialRetrievalError"}
+)
+_THROTTLED = frozenset(
+    {
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded"),
+        *("TooManyRequestsException", "RequestThrottled", "SlowDown", "LimitExceededException"),
+    }
+)
+
+
+def client(account: AwsAccount, service: str, *, read_s: float = READ_S, attempts: int = ATTEMPTS) -> Any:
+    """A client of one service in the account's region. ProviderError where boto3 is missing or refuses.
+
+    `attempts` counts the first one too; calls that change something pass 1: what became of a lost one is told
+    by asking, not by trying again.
+    """
+    with told(service):
+        session = _session(account)
+        from botocore.config import Config  # noqa: PLC0415 - boto3 only where AWS is asked
+
+        config = Config(
+            connect_timeout=CONNECT_S,
+            read_timeout=read_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            user_agent_extra=ANYONE,
+        )
+        return session.client(service, config=config, endpoint_url=account.endpoint_url or None)
+
+
+def _session(account: AwsAccount) -> Any:
+    import boto3  # noqa: PLC0415 - 0.6 s of CPU, only where AWS is asked
+
+    keys = {"aws_access_key_id": ANYONE, "aws_secret_access_key": ANYONE} if account.endpoint_url else {}
+    if account.profile:
+        keys = {"profile_name": account.profile}
+    session = boto3.Session(region_name=account.region, **keys)
+    return _assumed(session, account) if account.role_arn else session
+
+
+def _assumed(session: Any, account: AwsAccount) -> Any:
+    """A session of the role, whose credentials are renewed by themselves."""
+    import boto3  # noqa: PLC0415 - as above
+    from botocore.credentials import (  # noqa: PLC0415 - as above
+        AssumeRoleCredentialFetcher,
+        DeferredRefreshableCredentials,
+    )
+    from botocore.session import get_session  # noqa: PLC0415 - as above
+
+    extra = {"RoleSessionName": ANYONE} | ({"ExternalId": account.external_id} if account.external_id else {})
+    inner = session._session  # noqa: SLF001 - boto3 has no other way to the botocore session
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=_creator(inner, account),
+        source_credentials=session.get_credentials(),
+        role_arn=account.role_arn,
+        extra_args=extra,
+    )
+    assumed = get_session()
+    assumed._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - as above
+        method="assume-role", refresh_using=fetcher.fetch_credentials
+    )
+    return boto3.Session(botocore_session=assumed, region_name=account.region)
+
+
+def _creator(session: Any, account: AwsAccount) -> Any:
+    """How the fetcher makes its client of STS: in the account's region, at the account's endpoint."""
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
+    def create(service: str, **arguments: Any) -> Any:
+        arguments.setdefault("region_name", account.region)
+        config = Config(connect_timeout=CONNECT_S, read_timeout=READ_S)
+        return session.create_client(
+            service, endpoint_url=account.endpoint_url or None, config=config, **arguments
+        )
+
+    return create
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn what botocore raises into our own errors; `what` names the call, such as a permission."""
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+    except ImportError as error:
+        raise Invalid("AWS needs boto3: pip install 'loadline[aws]'") from error
+    try:
+        yield
+    except ClientError as error:
+        answer = error.response
+        code = str(answer.get("Error", {}).get("Code", ""))
+        why = f"{what}: {answer.get('Error', {}).get('Message', '') or code}"
+        raise _refused(code, why, answer) from error
+    except BotoCoreError as error:
+        if type(error).__name__ in _NO_CREDENTIALS:
+            why = f"{what}: {error}; give credentials by the environment, a profile or a role"
+            raise Denied(why) from error
+        raise Unreachable(f"{what}: {error}") from error
+
+
+def _refused(code: str, message: str, answer: dict[str, Any]) -> ProviderError:
+    if code in _THROTTLED:
+        return Throttled(message)
+    if code in _DENIED:
+        return Denied(f"{message} (the permission {message.partition(':')[0]} is needed)")
+    if code.endswith(("NotFound", "NotFoundException")) or "not found" in message:
+        return NotFound(message)
+    if int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)) >= 500:
+        return Unreachable(message)
+    return Invalid(f"{message} ({code})")
