@@ -13,13 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import providers
+from autoscaler.called import called
 from autoscaler.clock import SetClock, SystemClock
-from autoscaler.config import Configuration, MetricsSource
+from autoscaler.config import Configuration, FakeProvider, MetricsSource
+from autoscaler.connections import (
+    CloudWatchSource,
+    GoogleMonitoringSource,
+    PrometheusSource,
+    RealProvider,
+    RemoteSource,
+)
 from autoscaler.errors import DataError, MetricsError
+from autoscaler.following import Following
 from autoscaler.former import with_former_ids
 from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
-from autoscaler.ports import Clock, Metrics, Pools, Samples
+from autoscaler.ports import Clock, Metrics, Pools, Remote, Samples
 from autoscaler.providers.fake import FakeCloud
 from autoscaler.transport import CAREFULLY, LOCAL, careful
 from forecasts.limits import Kind
@@ -70,14 +79,15 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
     from autoscaler.store.verdicts import SqlVerdicts  # noqa: PLC0415 - as above
 
-    metrics = tuple(_metrics(source) for source in configuration.metrics)
+    engine = connect(configuration.state)
+    history = History(engine)
+    metrics = tuple(_followed(_metrics(source), history) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
     calendar = None
     if configuration.calendar is not None:
         from autoscaler.holidays import calendar_of  # noqa: PLC0415 - only where there is a calendar
 
         calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
-    engine = connect(configuration.state)
     trail = SqlTrail(engine)
     return App(
         configuration=configuration,
@@ -85,7 +95,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         clock=chosen,
         providers=MappingProxyType(_providers(configuration, chosen)),
         metrics=metrics,
-        history=History(engine),
+        history=history,
         trail=trail,
         people=SqlPeople(engine),
         verdicts=SqlVerdicts(engine),
@@ -101,7 +111,27 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
     )
 
 
-def _metrics(source: MetricsSource) -> Metrics:
+def _followed(source: Metrics, history: History) -> Metrics:
+    """A source over a network is asked for what is new; a file is read as it is."""
+    return Following(source, source, history) if isinstance(source, Remote) else source
+
+
+def _metrics(source: MetricsSource | RemoteSource) -> Metrics:
+    """The source as it is; what it imports is imported here."""
+    if isinstance(source, PrometheusSource):
+        from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - urllib3 where it is asked
+
+        return PrometheusMetrics(source)
+    if isinstance(source, CloudWatchSource):
+        from autoscaler.metrics.cloudwatch import CloudWatchMetrics  # noqa: PLC0415 - boto3 where it is asked
+
+        return CloudWatchMetrics(source)
+    if isinstance(source, GoogleMonitoringSource):
+        from autoscaler.metrics.google_monitoring import (  # noqa: PLC0415 - grpc where it is asked
+            GoogleMonitoringMetrics,
+        )
+
+        return GoogleMonitoringMetrics(source)
     kind: Kind = "counter" if source.counter else "gauge"
     if source.kind == "parquet":
         from autoscaler.metrics.parquet import ParquetMetrics  # noqa: PLC0415 - pyarrow only where it is read
@@ -113,14 +143,20 @@ def _metrics(source: MetricsSource) -> Metrics:
 def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
     connected: dict[str, Pools] = {}
     for name, settings in configuration.providers.items():
-        provider = providers.load(name).connect(settings, clock)
+        provider = connected_to(name, settings, clock)
         if isinstance(provider, FakeCloud):
             mine = (pool for pool in configuration.pools.values() if pool.provider == name)
             provider.create_all(pool.seed() for pool in mine)
         families = LOCAL if isinstance(provider, FakeCloud) else CAREFULLY
         # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
-        connected[name] = careful(provider, SystemClock(), families=families)
+        names = {pool.target: pool.id for pool in configuration.pools.values() if pool.provider == name}
+        connected[name] = careful(called(provider, names), SystemClock(), families=families)
     return connected
+
+
+def connected_to(name: str, settings: FakeProvider | RealProvider, clock: Clock) -> Pools:
+    """A provider as it is: with its own ids of pools. `name`: fake, or KIND/NAME. Raises the ProviderError tree."""
+    return providers.load(name.partition("/")[0]).connect(settings, clock)
 
 
 def world_clock(configuration: Configuration) -> Clock:

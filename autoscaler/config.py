@@ -14,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from autoscaler.declared import DeclaredDemand, DeclaredPool, Latency, Observed, Utilization
+from autoscaler.connections import RealProvider, RemoteSource
+from autoscaler.declared import Backlog, DeclaredDemand, DeclaredPool, Latency, Observed, Utilization
 from autoscaler.errors import ConfigError
 from policies.model import Offering
 from policies.policy import (
@@ -31,7 +32,7 @@ from policies.policy import (
 )
 
 if TYPE_CHECKING:
-    from autoscaler import settings
+    from autoscaler import settings, settings_pools
 
 DEFAULT_FILE = "loadline.yaml"
 
@@ -99,8 +100,8 @@ class Configuration:
     now: str | datetime = "clock"
     state: str
     freeze_file: str = ""
-    metrics: tuple[MetricsSource, ...] = ()
-    providers: Mapping[str, FakeProvider] = field(default_factory=lambda: MappingProxyType({}))
+    metrics: tuple[MetricsSource | RemoteSource, ...] = ()
+    providers: Mapping[str, FakeProvider | RealProvider] = field(default_factory=lambda: MappingProxyType({}))
     pools: Mapping[str, DeclaredPool] = field(default_factory=lambda: MappingProxyType({}))
     forecast: ForecastSettings = ForecastSettings()
     calendar: CalendarSettings | None = None
@@ -165,19 +166,7 @@ def explain(key_path: str) -> str:
 
 
 def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ...], str]) -> Configuration:
-    fake = parsed.providers.fake
-    providers = {}
-    if fake is not None:
-        providers["fake"] = FakeProvider(path=paths["providers", "fake", "path"], lead_time_s=fake.lead_time)
-    sources = (
-        MetricsSource(
-            kind=entry.kind,
-            path=paths["metrics", index, "path"],
-            timezone=entry.timezone,
-            counter=entry.counter,
-        )
-        for index, entry in enumerate(parsed.metrics)
-    )
+    providers = _providers(parsed.providers, paths)
     pools = {name: _pool(name, pool, providers[pool.provider]) for name, pool in parsed.pools.items()}
     ahead = parsed.forecast
     policy = _policy(parsed)
@@ -186,7 +175,7 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
         now=parsed.now,
         state=paths[("state",)],
         freeze_file=paths.get(("freeze_file",), ""),
-        metrics=tuple(sources),
+        metrics=tuple(_source(entry, ("metrics", n), paths) for n, entry in enumerate(parsed.metrics)),
         providers=MappingProxyType(providers),
         pools=MappingProxyType(pools),
         forecast=ForecastSettings(
@@ -195,6 +184,35 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
         calendar=_calendar(parsed.calendar),
         run=RunSettings(interval_s=parsed.run.interval, watchdog_s=parsed.run.watchdog),
         policy=policy,
+    )
+
+
+def _providers(
+    section: settings.ProvidersSection, paths: Mapping[tuple[str | int, ...], str]
+) -> dict[str, FakeProvider | RealProvider]:
+    """By name: `fake`, and KIND/NAME of the others."""
+    from autoscaler.settings_world import settled  # noqa: PLC0415 - pydantic only where a file is loaded
+
+    found: dict[str, FakeProvider | RealProvider] = {}
+    if section.fake is not None:
+        path = paths["providers", "fake", "path"]
+        found["fake"] = FakeProvider(path=path, lead_time_s=section.fake.lead_time)
+    for kind in ("kubernetes", "aws", "google"):
+        for name, entry in getattr(section, kind).items():
+            found[f"{kind}/{name}"] = settled(entry, ("providers", kind, name), paths)
+    return found
+
+
+def _source(
+    entry: Any, place: tuple[str | int, ...], paths: Mapping[tuple[str | int, ...], str]
+) -> MetricsSource | RemoteSource:
+    from autoscaler.settings_world import settled  # noqa: PLC0415 - as above
+
+    if entry.kind not in {"csv", "parquet"}:
+        remote: RemoteSource = settled(entry, place, paths)
+        return remote
+    return MetricsSource(
+        kind=entry.kind, path=paths[*place, "path"], timezone=entry.timezone, counter=entry.counter
     )
 
 
@@ -233,10 +251,11 @@ def _levels(listed: tuple[float, ...], policy: Policy) -> tuple[float, ...]:
     return tuple(sorted({*listed, *(level for level in needed if level is not None)}))
 
 
-def _pool(name: str, pool: settings.PoolSection, provider: FakeProvider) -> DeclaredPool:
+def _pool(name: str, pool: settings_pools.PoolSection, provider: FakeProvider | RealProvider) -> DeclaredPool:
     return DeclaredPool(
         id=name,
         provider=pool.provider,
+        target=pool.target or name,
         kind=pool.kind,
         minimum=pool.minimum,
         maximum=pool.maximum,
@@ -252,7 +271,7 @@ def _pool(name: str, pool: settings.PoolSection, provider: FakeProvider) -> Decl
     )
 
 
-def _demand(section: settings.DemandSection) -> DeclaredDemand:
+def _demand(section: settings_pools.DemandSection) -> DeclaredDemand:
     from policies.units import LATENCIES  # noqa: PLC0415 - kept beside its use
 
     used, slow = section.utilization, section.latency
@@ -266,6 +285,9 @@ def _demand(section: settings.DemandSection) -> DeclaredDemand:
         else Latency(series=slow.series, objective=slow.objective / LATENCIES[slow.unit]),
         saturates_at=section.saturates_at,
         formerly=tuple(section.formerly),
+        backlog=None
+        if section.backlog is None
+        else Backlog(drain_s=section.backlog.drain, arrivals=section.backlog.arrivals),
     )
 
 
@@ -302,7 +324,7 @@ def _policy(parsed: settings.File) -> Policy:
     )
 
 
-def _sizing(section: settings.SizingSection, defaults: settings.SizingSection) -> PoolPolicy:
+def _sizing(section: settings_pools.SizingSection, defaults: settings_pools.SizingSection) -> PoolPolicy:
     """A key the section sets wins over `defaults`; so do single settings, where the scaler is the same."""
 
     def of(key: str) -> Any:

@@ -37,6 +37,14 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """How soon (s) what waits is to be done, and the series of what arrives per second, None if not known."""
+
+    drain_s: int
+    arrivals: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredDemand:
     """One metric that sizes a pool.
 
@@ -44,7 +52,7 @@ class DeclaredDemand:
     percentile of the metric's history fills: one of the two, or neither where `utilization` or `latency` is
     set, from which the unit capacity is learnt; until then the figure holds. `saturates_at` is the value
     (in the metric's unit) at which the metric shows no more, None where it shows all. `formerly` are the ids
-    that the series had before, newest first.
+    that the series had before, newest first. `backlog` is set where it counts what waits.
     """
 
     series: str
@@ -54,16 +62,18 @@ class DeclaredDemand:
     latency: Latency | None = None
     saturates_at: float | None = None
     formerly: tuple[str, ...] = ()
+    backlog: Backlog | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredPool:
-    """What the configuration says of a pool. `desired` is the size that a provider which creates pools
-    (the fake) begins with; durations are seconds.
+    """What the configuration says of a pool. `target` is its id at the provider; `desired` is the size that a
+    provider which creates pools (the fake) begins with; durations are seconds.
     """
 
     id: str
     provider: str
+    target: str = ""
     kind: PoolKind
     minimum: int
     maximum: int
@@ -86,8 +96,14 @@ class DeclaredPool:
     @property
     def series(self) -> tuple[str, ...]:
         """Every series that it is decided from: demand first, then what is learnt from."""
+        arrive = (d.backlog.arrivals for d in self.demands if d.backlog and d.backlog.arrivals)
         signs = (sign for demand in self.demands for sign in (demand.utilization, demand.latency) if sign)
-        return (*(demand.series for demand in self.demands), *self.counts, *(sign.series for sign in signs))
+        return (
+            *(demand.series for demand in self.demands),
+            *arrive,
+            *self.counts,
+            *(sign.series for sign in signs),
+        )
 
     def seed(self) -> Pool:
         """The pool as a provider that creates pools is told: a cloud knows no demands."""

@@ -54,12 +54,16 @@ def field_problems(error: ValidationError) -> Iterator[Problem]:
     """What the sections refused, in words for people."""
     for entry in error.errors(include_url=False):
         place: Place = tuple(part for part in entry["loc"] if part != "[key]")
+        if place[:1] == ("metrics",) and len(place) > 2:
+            place = (*place[:2], *place[3:])  # the third names the kind, which is no key of the file
         kind = entry["type"]
         if kind == "extra_forbidden":
             yield Problem(place, f"unknown key; {nearest(place[-1], keys_at(place[:-1]))}")
         elif kind == "literal_error":
             allowed = tuple(re.findall(r"'([^']+)'", entry["ctx"]["expected"]))
             yield Problem(place, f"{shown(entry['input'])} is not known; {nearest(entry['input'], allowed)}")
+        elif kind in {"union_tag_invalid", "union_tag_not_found"}:
+            yield Problem(*_of_kind(entry, place))
         elif kind in _PLAINLY:
             got = "" if kind in {"missing", "too_short"} else f", not {shown(entry['input'])}"
             yield Problem(place, _PLAINLY[kind] + got)
@@ -67,9 +71,18 @@ def field_problems(error: ValidationError) -> Iterator[Problem]:
             yield Problem(place, entry["msg"].removeprefix("Value error, "))
 
 
+def _of_kind(entry: Any, place: Place) -> tuple[Place, str]:
+    """A source whose `kind` is missing or not known."""
+    kinds = ("csv", "parquet", "prometheus", "cloudwatch", "google-monitoring")
+    given = entry["input"].get("kind") if isinstance(entry["input"], dict) else None
+    if given is None:
+        return place, f"kind is missing; there are {', '.join(kinds)}"
+    return (*place, "kind"), f"{shown(given)} is not known; {nearest(given, kinds)}"
+
+
 def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
     """What one key says of another, on the raw values, so that it is told beside every other problem."""
-    providers = tuple(name for name, entry in _mapping(raw, "providers").items() if entry is not None)
+    providers = tuple(_provider_names(raw))
     pools = _mapping(raw, "pools")
     for name, pool in pools.items():
         if isinstance(pool, dict):
@@ -93,6 +106,15 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
     yield from _event_checks(raw, tuple(pools))
     for index, mask in enumerate(_entries(raw, "mask")):
         yield from _window_checks(("mask", index), mask if isinstance(mask, dict) else {}, tuple(pools))
+
+
+def _provider_names(raw: dict[str, Any]) -> Iterator[str]:
+    """As pools name them: `fake`, and KIND/NAME of the others."""
+    for kind, section in _mapping(raw, "providers").items():
+        if kind == "fake" and section is not None:
+            yield kind
+        elif isinstance(section, dict):
+            yield from (f"{kind}/{name}" for name in section)
 
 
 def _mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
@@ -196,11 +218,13 @@ def _lead_times(raw: dict[str, Any]) -> Iterator[tuple[int, Place]]:
     for name, pool in _mapping(raw, "pools").items():
         if not isinstance(pool, dict):
             continue
-        holder = _mapping(_mapping(raw, "providers"), str(pool.get("provider")))
+        kind, _, at = str(pool.get("provider")).partition("/")
+        holder = _mapping(_mapping(raw, "providers"), kind)
         place: Place = ("pools", name, "lead_time")
         given = pool.get("lead_time")
         if given is None:
-            place = ("providers", str(pool.get("provider")), "lead_time")
+            place = ("providers", kind, *([at] if at else []), "lead_time")
+            holder = _mapping(holder, at) if at else holder
             given = holder.get("lead_time", FakeProvider(path="").lead_time_s)
         seconds = lasting(given)
         if seconds is not None:
@@ -292,11 +316,18 @@ def paths(raw: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
     yield ("state",), raw.get("state")
     yield ("freeze_file",), raw.get("freeze_file")
     for index, source in enumerate(_entries(raw, "metrics")):
-        if isinstance(source, dict):
-            yield ("metrics", index, "path"), source.get("path")
-    for name, provider in _mapping(raw, "providers").items():
-        if isinstance(provider, dict):
-            yield ("providers", name, "path"), provider.get("path")
+        yield from _files(("metrics", index), source)
+    for kind, section in _mapping(raw, "providers").items():
+        yield from _files(("providers", kind), section)
+        for name, entry in section.items() if kind != "fake" and isinstance(section, dict) else ():
+            yield from _files(("providers", kind, name), entry)
+
+
+def _files(place: Place, section: Any) -> Iterator[tuple[Place, Any]]:
+    """The paths of one section; those that are left out are none."""
+    for key, value in section.items() if isinstance(section, dict) else ():
+        if value is not None and (key in {"path", "kubeconfig"} or str(key).endswith("_file")):
+            yield (*place, key), value
 
 
 def resolved(text: Any, folder: Path, environment: Mapping[str, str]) -> str:

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from autoscaler.errors import ConfigError
-from autoscaler.settings import File, PoolSection, SizingSection
+from autoscaler.settings import File
 from autoscaler.settings_kinds import nearest
+from autoscaler.settings_pools import PoolSection, SizingSection
 from autoscaler.yaml_lines import Place
 
 ANY = "*"
@@ -34,7 +35,7 @@ def keys_at(place: Place) -> tuple[str, ...]:
     found: Any = File
     for step in place:
         found = _below(found, str(step))
-    return tuple(found.model_fields) if _is_section(found) else ()
+    return _keys(found)
 
 
 def explain(key_path: str) -> str:
@@ -43,10 +44,10 @@ def explain(key_path: str) -> str:
     found: Any = File
     field: FieldInfo | None = None
     for depth, step in enumerate(steps):
-        field = found.model_fields.get(step) if _is_section(found) else None
+        field = next((s.model_fields[step] for s in _sections(found) if step in s.model_fields), None)
         below = _below(found, step)
         if below is None:
-            keys = tuple(found.model_fields) if _is_section(found) else ()
+            keys = _keys(found)
             where = ".".join(steps[:depth]) or "the top"
             raise ConfigError(f"no key {step!r} at {where}; {nearest(step, keys)}")
         inherited = found is PoolSection and step in SizingSection.model_fields
@@ -101,17 +102,18 @@ def _contents(found: Any) -> list[str]:
     prefix = ""
     while get_origin(inner) in {dict, list}:
         inner, prefix = _unwrapped(get_args(inner)[-1]), f"{prefix}{ANY}."
-    if not _is_section(inner):
+    fields = {name: field for one in reversed(_sections(inner)) for name, field in one.model_fields.items()}
+    if not fields:
         return []
-    width = max(len(name) for name in inner.model_fields) + len(prefix)
-    return ["keys:", *(f"  {prefix + n:<{width}}  {f.description}" for n, f in inner.model_fields.items())]
+    width = max(len(name) for name in fields) + len(prefix)
+    return ["keys:", *(f"  {prefix + name:<{width}}  {fields[name].description}" for name in _keys(inner))]
 
 
 def _below(found: Any, step: str) -> Any:
     """What stands at a key or an index of a section, mapping or list; None where nothing can."""
-    if _is_section(found):
-        field = found.model_fields.get(step)
-        return None if field is None else _unwrapped(field.annotation)
+    for section in _sections(found):
+        if step in section.model_fields:
+            return _unwrapped(section.model_fields[step].annotation)
     if get_origin(found) is dict:
         return _unwrapped(get_args(found)[1])
     if get_origin(found) is list and (step == ANY or step.isdigit()):
@@ -120,13 +122,25 @@ def _below(found: Any, step: str) -> Any:
 
 
 def _unwrapped(annotation: Any) -> Any:
-    """Without `Annotated[...]` and `| None`."""
+    """Without `Annotated[...]` and `| None`; a choice of sections stays one."""
     if get_origin(annotation) is Annotated:
         return _unwrapped(get_args(annotation)[0])
     if get_origin(annotation) in {Union, UnionType}:
         known = [part for part in get_args(annotation) if part is not NoneType]
-        return _unwrapped(known[0])
+        return annotation if len(known) > 1 and all(map(_is_section, known)) else _unwrapped(known[0])
     return annotation
+
+
+def _sections(found: Any) -> tuple[type[BaseModel], ...]:
+    """The sections that may stand here: one, several to choose from, or none."""
+    if _is_section(found):
+        return (found,)
+    parts = get_args(found) if get_origin(found) in {Union, UnionType} else ()
+    return tuple(part for part in parts if _is_section(part))
+
+
+def _keys(found: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for section in _sections(found) for name in section.model_fields))
 
 
 def _is_section(found: Any) -> bool:

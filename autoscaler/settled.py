@@ -50,10 +50,15 @@ def settle(
     misfit = _misfit([history[demand.series] for demand in demands if demand.series in history])
     if misfit:
         return Gap(source=declared.id, code="GRIDS", why=misfit)
+    minimum, maximum, narrowed = _bounds(pool, declared)
+    if minimum > maximum:
+        why = f"{narrowed[0].why}; no size is within both" if narrowed else "minimum is over maximum"
+        return Gap(source=declared.id, code="BOUNDS", why=why)
+    learnt += narrowed
     return replace(
         pool,
-        minimum=declared.minimum,
-        maximum=declared.maximum,
+        minimum=minimum,
+        maximum=maximum,
         demands=tuple(demands),
         offerings=declared.offerings or pool.offerings,
         lead_time_s=lead_s,
@@ -62,6 +67,21 @@ def settle(
         protected=declared.protected or pool.protected,
         learnt=tuple(learnt),
     )
+
+
+def _bounds(pool: Pool, declared: DeclaredPool) -> tuple[int, int, list[Learnt]]:
+    """The declared bounds within the provider's own, and a line for each that is narrower there."""
+    told = []
+    minimum = max(declared.minimum, pool.minimum)
+    maximum = min(declared.maximum, pool.maximum)
+    for name, value, asked in (
+        ("minimum", minimum, declared.minimum),
+        ("maximum", maximum, declared.maximum),
+    ):
+        if value != asked:
+            why = f"{declared.target or declared.id} itself has a {name} of {value}, {asked} is declared"
+            told.append(Learnt(name=name, value=value, unit="units", source=pool.provider, why=why))
+    return minimum, maximum, told
 
 
 def _lead_time(

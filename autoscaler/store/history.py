@@ -76,6 +76,22 @@ class History:
         with writing(self._engine) as connection:
             return sum(_append(connection, series) for series in many)
 
+    def ends(self, ids: Sequence[str]) -> dict[str, datetime]:
+        """When the kept steps of each series end, on the grid that was kept last; nothing of ids never seen."""
+        found: dict[str, datetime] = {}
+        with reading(self._engine) as connection:
+            for first in range(0, len(ids), AT_ONCE):
+                columns = (_CHUNK.c[name] for name in ("unique_id", "start", "step_s", "steps"))
+                batch = list(ids[first : first + AT_ONCE])
+                query = select(*columns).where(_CHUNK.c.unique_id.in_(batch)).order_by(_CHUNK.c.id)
+                grids: dict[str, tuple[int, int]] = {}
+                for unique_id, start, step_s, steps in connection.execute(query):
+                    old_step, old_end = grids.get(unique_id, (step_s, 0))
+                    end = start + steps * step_s
+                    grids[unique_id] = (step_s, max(end, old_end) if old_step == step_s else end)
+                found |= {name: _EPOCH + timedelta(seconds=end) for name, (_, end) in grids.items()}
+        return found
+
     def read(
         self, ids: Sequence[str], since: datetime | None = None, until: datetime | None = None
     ) -> list[Series]:

@@ -1,0 +1,65 @@
+"""Pools by the names of the configuration, over a provider that knows them by ids of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from autoscaler.ports import Pools, Remembers
+from policies.model import Gap, Pool
+
+
+class Called:
+    """The `Pools` port with other names; a pool that has none keeps the provider's id."""
+
+    def __init__(self, pools: Pools, names: Mapping[str, str]) -> None:
+        """`names` are those of the configuration, by the provider's ids."""
+        self._pools, self._names = pools, names
+        self._ids = {name: target for target, name in names.items()}
+
+    def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
+        """See the port."""
+        pools, gaps = self._pools.list()
+        return tuple(self._renamed(pool) for pool in pools), gaps
+
+    def read(self, pool_id: str) -> Pool:
+        """See the port."""
+        return self._renamed(self._pools.read(self._id(pool_id)))
+
+    def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
+        """See the port."""
+        return self._renamed(self._pools.resize(self._id(pool_id), size, version=version, key=key))
+
+    def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
+        """See the port."""
+        return self._pools.rehearse(self._id(pool_id), size, version=version)
+
+    def _id(self, name: str) -> str:
+        return self._ids.get(name, name)
+
+    def _renamed(self, pool: Pool) -> Pool:
+        name = self._names.get(pool.id, pool.id)
+        return pool if name == pool.id else replace(pool, id=name)
+
+
+class CalledRemembering(Called):
+    """The same over a provider that also remembers its keys."""
+
+    def __init__(self, pools: Pools, memory: Remembers, names: Mapping[str, str]) -> None:
+        """`memory` is the same provider by its other port."""
+        super().__init__(pools, names)
+        self._memory = memory
+
+    def answer_to(self, key: str) -> Pool | None:
+        """See the port."""
+        answer = self._memory.answer_to(key)
+        return None if answer is None else self._renamed(answer)
+
+
+def called(pools: Pools, names: Mapping[str, str]) -> Pools:
+    """The provider by the configuration's names; itself where they are the same."""
+    if all(name == target for target, name in names.items()):
+        return pools
+    if isinstance(pools, Remembers):
+        return CalledRemembering(pools, pools, names)
+    return Called(pools, names)

@@ -1,0 +1,183 @@
+"""A source over a network, followed: its history is filled in once, then only what is new is asked for.
+
+What was asked before is in the store. Each turn asks again for the last few steps, which may have been late or
+partial, and hands on the last day with what is new: the input gate judges new points beside their past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autoscaler.ports import Samples
+from forecasts.types import Series
+
+if TYPE_CHECKING:
+    from autoscaler.ports import Metrics, Remote
+    from autoscaler.store.history import History
+
+OVERLAP_S, OVERLAP_STEPS = 600, 5  # how far back each turn asks again: the longer of the two
+CONTEXT_S = 86400  # the past that new points are judged beside
+AT_ONCE = 50  # series that are filled in together
+TRIED_AGAIN_S = 3600  # after so long a series of which nothing came is filled in again
+
+
+class Following:
+    """The `Metrics` port over a `Remote` source and the store."""
+
+    def __init__(self, source: Metrics, remote: Remote, history: History) -> None:
+        """`remote` is the same source by its other port."""
+        self.source = source
+        self._remote, self._history = remote, history
+        self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
+        self._filled: dict[str, datetime] = {}  # when filling in was last tried
+
+    def mine(self, series: Sequence[str]) -> list[str]:
+        """Those of the series that this source has queries for."""
+        known = frozenset(self._remote.known())
+        return [name for name in series if name in known]
+
+    def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
+        """The points of the last day up to `until`, those of the store with what is new; see the port.
+
+        A window that ends before what is stored is asked of the source as it is, such as that of a past event.
+        A series of which nothing is stored is asked for its last day alone: `fill` fetches the rest.
+        """
+        wanted = self.mine(series)
+        ends = self._history.ends(wanted)
+        if until is None or since is None or any(end > until for end in ends.values()):
+            return self.source.samples(wanted, since, until)
+        parts = [
+            self._asked(names, max(begin, since), until) for begin, names in self._begins(wanted, ends, until)
+        ]
+        return joined([*parts, self._context(wanted, parts, ends, until)], self._source_of(parts))
+
+    def _begins(
+        self, wanted: Sequence[str], ends: Mapping[str, datetime], until: datetime
+    ) -> Iterator[tuple[datetime, list[str]]]:
+        """From when each series is asked, those of one hour together."""
+        overlap = timedelta(seconds=max(OVERLAP_S, OVERLAP_STEPS * self._remote.step_s))
+        context = until - timedelta(seconds=CONTEXT_S)
+        found: dict[datetime, list[str]] = {}
+        for name in wanted:
+            end = ends.get(name)
+            begin = context if end is None else max(context, end - overlap)
+            begin = max(context, min(begin, self._partial.get(name, begin)))
+            hour = begin.replace(minute=0, second=0, microsecond=0)
+            found.setdefault(hour, []).append(name)
+        for hour, names in found.items():
+            yield max(hour, context), names
+
+    def _asked(self, names: Sequence[str], since: datetime, until: datetime) -> Samples:
+        answer = self.source.samples(names, since, until)
+        for name in names:
+            if name in answer.lower_bounds:
+                self._partial.setdefault(name, since)
+            else:
+                self._partial.pop(name, None)
+        return answer
+
+    def _context(
+        self, wanted: Sequence[str], parts: Sequence[Samples], ends: Mapping[str, datetime], until: datetime
+    ) -> Samples:
+        """What is stored of the last day and did not just come again.
+
+        Of a series whose answer may be too low all of it stays beside it: of two the larger counts.
+        """
+        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
+        first = _firsts(parts)
+        low = {name for part in parts for name in part.lower_bounds}
+        return as_samples(
+            _before(one, None if one.unique_id in low else first.get(one.unique_id)) for one in kept
+        )
+
+    def _source_of(self, parts: Sequence[Samples]) -> str:
+        return parts[0].source if parts else "no query"
+
+    def missing(self, series: Sequence[str], since: datetime, now: datetime) -> list[str]:
+        """Those of the series of whose time from `since` on more than the last day was never fetched."""
+        mine = self.mine(series)
+        ends = self._history.ends(mine)
+        edge = now - timedelta(seconds=CONTEXT_S)
+        behind = (name for name in mine if ends.get(name, since) < edge)
+        again = now - timedelta(seconds=TRIED_AGAIN_S)
+        return [name for name in behind if self._filled.get(name, again) <= again]
+
+    def fill(
+        self, series: Sequence[str], since: datetime, now: datetime, keep: Callable[[Samples], None]
+    ) -> Iterator[int]:
+        """Fetch the past of the named series and give it to `keep`; how many are done, as they are.
+
+        Each is fetched from where its stored history ends, at the earliest `since`. Raises MetricsError.
+        """
+        ends = self._history.ends(series)
+        order = sorted(series, key=lambda name: ends.get(name, since))
+        done = 0
+        for names in (order[at : at + AT_ONCE] for at in range(0, len(order), AT_ONCE)):
+            begin = max(since, min(ends.get(name, since) for name in names))
+            keep(self.source.samples(names, begin, now))
+            self._filled.update(dict.fromkeys(names, now))
+            done += len(names)
+            yield done
+
+
+def _day_before(moment: datetime) -> datetime:
+    return moment - timedelta(seconds=CONTEXT_S)
+
+
+def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:
+    """The first stamp that came of each series."""
+    found: dict[str, np.datetime64] = {}
+    for part in parts:
+        order = np.argsort(part.ds, kind="stable")
+        names, first = np.unique(part.unique_id[order].astype(str), return_index=True)
+        found |= {str(name): part.ds[order][at] for name, at in zip(names, first, strict=True)}
+    return found
+
+
+def _before(series: Series, first: np.datetime64 | None) -> Series:
+    """The steps before the first stamp that came."""
+    if first is None:
+        return series
+    start = np.datetime64(series.start.replace(tzinfo=None), "us")
+    steps = int((first - start) // np.timedelta64(series.step_s, "s"))
+    return replace(series, y=series.y[: max(0, steps)])
+
+
+def as_samples(many: Iterator[Series]) -> Samples:
+    """The known steps of some series as samples."""
+    ids, stamps, values = [], [], []
+    for one in many:
+        at = np.flatnonzero(np.isfinite(one.y))
+        start = np.datetime64(one.start.replace(tzinfo=None), "us")
+        stamps.append(start + at.astype("timedelta64[s]") * one.step_s)
+        values.append(one.y[at])
+        ids.append(np.full(at.size, one.unique_id, dtype=object))
+    if not ids:
+        ids, stamps, values = [np.empty(0, object)], [np.empty(0, "datetime64[us]")], [np.empty(0)]
+    size = sum(map(len, values))
+    return Samples(
+        unique_id=np.concatenate(ids),
+        ds=np.concatenate(stamps).astype("datetime64[us]"),
+        y=np.concatenate(values),
+        line=np.full(size, -1),
+        source="the store",
+    )
+
+
+def joined(parts: Sequence[Samples], source: str) -> Samples:
+    """One answer of several, in their order."""
+    return Samples(
+        unique_id=np.concatenate([part.unique_id for part in parts]),
+        ds=np.concatenate([part.ds for part in parts]),
+        y=np.concatenate([part.y for part in parts]),
+        line=np.concatenate([part.line for part in parts]),
+        source=source,
+        rejected=tuple(reason for part in parts for reason in part.rejected),
+        lower_bounds={name: why for part in parts for name, why in part.lower_bounds.items()},
+        warnings=tuple(dict.fromkeys(word for part in parts for word in part.warnings)),
+    )
