@@ -21,7 +21,7 @@ from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Samples
 from autoscaler.providers.fake import FakeCloud
-from autoscaler.transport import CAREFULLY, LOCAL, careful
+from autoscaler.transport import CAREFULLY, LOCAL, Careful, careful
 from forecasts.limits import Kind
 from forecasts.types import EARLIEST
 from policies.policy import Policy
@@ -57,8 +57,11 @@ class App:
         self.history.close()
 
 
-def build(configuration: Configuration, clock: Clock | None = None) -> App:
+def build(configuration: Configuration, clock: Clock | None = None, *, before: App | None = None) -> App:
     """Build what the configuration describes; a `clock` given wins over the configuration's `now`.
+
+    Where it follows another one, `before`, a provider that is configured as it was then goes on with what is
+    left of its budgets of calls, with its breaker as it stands and its pools' rests.
 
     Pools of the fake cloud are created there if they are not yet. Raises StoreError, ProviderError, and for
     `now: last-sample` DataError or MetricsError.
@@ -83,7 +86,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         configuration=configuration,
         policy=configuration.policy,
         clock=chosen,
-        providers=MappingProxyType(_providers(configuration, chosen)),
+        providers=MappingProxyType(_providers(configuration, chosen, before)),
         metrics=metrics,
         history=History(engine),
         trail=trail,
@@ -110,7 +113,7 @@ def _metrics(source: MetricsSource) -> Metrics:
     return CsvMetrics(source.path, timezone=source.timezone, kind=kind)
 
 
-def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
+def _providers(configuration: Configuration, clock: Clock, before: App | None) -> dict[str, Pools]:
     connected: dict[str, Pools] = {}
     for name, settings in configuration.providers.items():
         provider = providers.load(name).connect(settings, clock)
@@ -119,13 +122,12 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
             provider.create_all(pool.seed() for pool in mine)
         families = LOCAL if isinstance(provider, FakeCloud) else CAREFULLY
         # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
-        connected[name] = careful(provider, SystemClock(), families=families)
+        connected[name] = called = careful(provider, SystemClock(), families=families)
+        if before is not None and before.configuration.providers.get(name) == settings:
+            old = before.providers[name]
+            if isinstance(old, Careful):
+                called.go_on_from(old)
     return connected
-
-
-def world_clock(configuration: Configuration) -> Clock:
-    """The clock of a configuration; DataError or MetricsError where its last sample cannot be told."""
-    return _clock(configuration, tuple(_metrics(source) for source in configuration.metrics))
 
 
 def _clock(configuration: Configuration, metrics: Sequence[Metrics]) -> Clock:

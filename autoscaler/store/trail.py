@@ -175,6 +175,28 @@ class SqlTrail:
         plan = deeds.read_plan(written.body)
         return plan if seen is None else _seen_again(plan, seen.made_at, seen.expires_at)
 
+    def latest_end(self, plan_id: str) -> datetime | None:
+        """The latest moment until which the plan with that very id was ever made to live; None: not known.
+
+        The same wish may have been planned by hand and by the daemon, which give it different times to live.
+        """
+        rows = select(_PLAN.c.row).where(_PLAN.c.id == plan_id)
+        ends = (
+            select(func.max(_PLAN.c.expires_at)).where(_PLAN.c.id == plan_id),
+            select(func.max(_SIGHTING.c.expires_at)).where(_SIGHTING.c.plan_row.in_(rows)),
+        )
+        return self._latest(*ends)
+
+    def last_made(self) -> datetime | None:
+        """When a plan was made last, as far as this store knows; None where none ever was."""
+        return self._latest(select(func.max(_PLAN.c.made_at)), select(func.max(_SIGHTING.c.made_at)))
+
+    def _latest(self, *moments: Any) -> datetime | None:
+        with reading(self._engine) as connection:
+            known = [connection.execute(one).scalar_one() for one in moments]
+        newest = max((text for text in known if text is not None), default=None)
+        return None if newest is None else datetime.fromisoformat(newest)
+
     def sightings(self, plan_id: str) -> int:
         """At how many moments the plan (id or prefix) was made; recording one of them again is none more."""
         with reading(self._engine) as connection:
@@ -186,10 +208,13 @@ class SqlTrail:
 
     def outcomes(self, plan_id: str) -> Sequence[tuple[Action, Outcome | None]]:
         """Each intended action of a plan (id or prefix) with its latest outcome, in order; None: in doubt."""
+        return tuple((deed.action, deed.outcome) for deed in self.tried(plan_id))
+
+    def tried(self, plan_id: str) -> Sequence[Deed]:
+        """Everything that was intended of a plan (id or prefix), oldest first."""
         with reading(self._engine) as connection:
             full = deeds.resolved(connection, _INTENT.c.plan_id, plan_id, "plans")
-            done = self._deeds(connection, select(_INTENT).where(_INTENT.c.plan_id == full))
-        return tuple((deed.action, deed.outcome) for deed in done)
+            return self._deeds(connection, select(_INTENT).where(_INTENT.c.plan_id == full))
 
     def doubtful(self) -> Sequence[Deed]:
         """The intents of which it is not known what became, oldest first: to be settled first of all."""

@@ -20,7 +20,9 @@ def world(tmp_path):
     small.write(tmp_path)
     clock, said = SetClock(small.END), io.StringIO()
     app = bootstrap.build(config.load(str(tmp_path / "loadline.yaml")), clock)
-    running = Running(app, lambda fresh: bootstrap.build(fresh, clock), Log(said, clock, form="json"))
+    running = Running(
+        app, lambda fresh, old: bootstrap.build(fresh, clock, before=old), Log(said, clock, form="json")
+    )
     yield running, tmp_path / "loadline.yaml", lambda: [json.loads(x) for x in said.getvalue().splitlines()]
     running.app.close()
 

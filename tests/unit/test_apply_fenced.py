@@ -278,14 +278,6 @@ def test_a_lease_lost_within_the_wait_removes_nothing():
     assert [entry[0] for entry in trail.log] == ["intent", "outcome"]
 
 
-def test_the_lease_is_renewed_while_waiting():
-    """A wait that is longer than a lease extends it every few seconds."""
-    trail, lease = Trail(), Lease()
-    made = plan(action("a", 9, 7))
-    run(Cloud(trail, *pools("a")), trail, made, lease=lease, replan=lambda: made, revalidate_s=15)
-    assert lease.renewed >= 3
-
-
 def test_a_rehearsal_asks_and_changes_nothing():
     """A pool in rehearsal is read, judged and rehearsed; no resize, no change, and the trail has it."""
     trail = Trail()
