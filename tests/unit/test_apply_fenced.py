@@ -22,13 +22,12 @@ class Lease:
     """A lease that is held until it is `lost`, and may then be held anew by a larger generation."""
 
     def __init__(self, generation=7):
-        self.generation, self.lost, self.renewed = generation, False, 0
+        self.generation, self.lost = generation, False
 
     def acquire(self):
         raise AssertionError("a plan never begins another holding")
 
     def keep(self):
-        self.renewed += 1
         return not self.lost
 
     def check(self):

@@ -104,6 +104,22 @@ def test_f76_words_of_strangers_are_inert_and_cut():
         assert len(text) < 4_000
 
 
+@pytest.mark.parametrize("only", [False, True])
+def test_a_freeze_that_lets_grow_says_so_everywhere(only):
+    """What holds shrinking alone is told as that in the story, in the trail and in the list."""
+    freeze = Freeze(scope=Scope.POOL, name="web", why="worse", shrinks_only=only)
+    mine = action()
+    row = {"scope": "pool", "name": "web", "why": "worse", "by": "loadline", "at": AT}
+    texts = [
+        story_text(Story(plan=plan(mine), entry=mine, frozen=[Frozen(freeze=freeze, by="loadline", at=NOW)])),
+        entries_text([("freeze", {**row, "shrinks_only": int(only)})]),
+        *freeze_lines([(freeze, "loadline freeze")]),
+    ]
+    for text in texts:
+        assert ("shrinking only" in text) is only
+        assert "shrinks_only" not in text
+
+
 def test_what_differs_between_two_plans_is_told():
     """Digests, ids and wishes that differ are named, and so is what differs beside them."""
     mine = plan(action())

@@ -15,6 +15,7 @@ from autoscaler.errors import MetricsError, Throttled, Unreachable
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Samples
 from autoscaler.providers.fake import FakeCloud
+from policies.conditions import Approval
 from policies.model import Gap
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
 from tests.worlds import small
@@ -137,6 +138,76 @@ def test_the_tick_applies_what_the_mode_allows(build):
 
 
 @pytest.mark.slow
+def test_f32_a_plan_of_the_daemon_lives_shorter_than_one_by_hand(build):
+    """Ten minutes against an hour, in its actions too."""
+    app = build()
+    by_hand, planned = tick.turn(app).plan, tick.tick(app).plan
+    for plan, minutes in ((by_hand, 60), (planned, 10)):
+        assert plan.expires_at - plan.made_at == timedelta(minutes=minutes)
+        assert {action.expires_at for action in plan.actions} == {plan.expires_at}
+
+
+SHARED = """\
+now: last-sample
+metrics:
+  - {kind: csv, path: m.csv}
+providers:
+  fake: {path: ./cloud.db}
+defaults: {model: seasonal_naive, mode: approve, observe_first: 0s}
+fleet_share: 100%
+budgets: [{scope: all, units: 2, window: 10m}]
+pools:
+"""
+_POOL = """\
+  NAME:
+    provider: fake
+    minimum: 18
+    maximum: 50
+    desired: 20
+    demands: [{series: api, unit_capacity: 10}]
+    offerings: [{instance_type: m5.large, zone: a, hourly_usd: PRICE}]
+"""
+SHARED += "".join(
+    _POOL.replace("NAME", name).replace("PRICE", usd) for name, usd in (("api", "0.2"), ("tail", "0.1"))
+)
+
+
+def approve(app, *actions):
+    ends = small.END + timedelta(days=1)
+    for one in actions:
+        word = Approval(action_id=one.id, granted=True, by="ann", why="ok", at=small.END, expires_at=ends)
+        app.people.approve(word)
+
+
+def test_p2_two_approved_shrinks_share_a_budget(build):
+    """The first goes, the second is held by the budget and keeps its approval; it goes when there is room."""
+    app = build(SHARED)
+    first = tick.tick(app)
+    (act,), (held,) = first.plan.actions, first.plan.held
+    assert (act.target, held.action.target, held.guard) == ("api", "tail", Guard.CHANGE_BUDGET)
+    assert first.outcomes == ()
+    approve(app, act, held.action)
+    second = tick.tick(app)
+    assert {a.target: outcome.status for a, outcome in second.outcomes} == {"api": Status.APPLIED}
+    again = [(one.action.id, one.guard) for one in second.plan.held]
+    assert again == [(held.action.id, Guard.CHANGE_BUDGET)]
+    assert [word.action_id for word in app.people.approvals(small.END)] == [held.action.id]
+    app.clock.advance(600)
+    third = tick.tick(app)
+    assert {a.target: outcome.status for a, outcome in third.outcomes} == {"tail": Status.APPLIED}
+    assert app.people.approvals(small.END) == ()
+
+
+def test_p2_what_nobody_approved_takes_no_budget_from_what_was(build):
+    """A larger saving that waits for a person does not hold the one that a person allowed."""
+    app = build(SHARED)
+    held = tick.tick(app).plan.held[0].action
+    approve(app, held)
+    done = tick.tick(app)
+    assert {a.target: outcome.status for a, outcome in done.outcomes} == {"tail": Status.APPLIED}
+    assert [(one.action.target, one.guard) for one in done.plan.held] == [("api", Guard.CHANGE_BUDGET)]
+
+
 def test_a_new_pool_observes(build):
     """Nothing is applied by the tick where nobody said that it may be."""
     app = build()
