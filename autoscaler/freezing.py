@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoscaler.ports import FREEZE
+from policies.deeds import Frozen
 from policies.policy import Freeze, Scope
 
 if TYPE_CHECKING:
@@ -44,13 +45,14 @@ def in_force(app: App, now: datetime, labels: Labels | None = None) -> tuple[Fre
     read, no more. Raises StoreError.
     """
     file = freeze_file(app.configuration)
-    found = standing(app.policy.freezes, app.people.freezes(now), file, now, labels=labels)
+    said = (Frozen(freeze=one) for one in app.people.freezes(now))
+    found = standing(app.policy.freezes, said, file, now, labels=labels)
     return tuple(one.freeze for one in found)
 
 
 def standing(
     configured: Iterable[Freeze],
-    said: Iterable[Freeze],
+    said: Iterable[Frozen],
     file: Path,
     now: datetime,
     *,
@@ -66,7 +68,10 @@ def standing(
         for one in configured
         if one.until is None or now < one.until
     ]
-    found += [Standing(freeze=one, where="loadline freeze") for one in said]
+    found += [
+        Standing(freeze=one.freeze, where=f"loadline freeze, by {one.by}" if one.by else "loadline freeze")
+        for one in said
+    ]
     why = _text(file)
     if why is not None:
         found.append(_all(why, f"the file {file} (remove it)"))

@@ -96,10 +96,10 @@ class Running:
             _refuse_moved(old.configuration, fresh)
             changes = tuple(differences(old.configuration, fresh))
             new = self._build(fresh, old) if changes else None
-        except LoadlineError as error:
-            return _Read(signature=signature, refused=tuple(str(error).splitlines()))
         except Exception as error:  # noqa: BLE001 - the edge of a reload: the running one goes on
-            return _Read(signature=signature, refused=(f"{type(error).__name__}: {error}",))
+            known = isinstance(error, LoadlineError)
+            why = str(error) if known else f"{type(error).__name__}: {error}"
+            return _Read(signature=signature, refused=tuple(why.splitlines()))
         return _Read(signature=signature, app=new, changes=changes)
 
 

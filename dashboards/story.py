@@ -247,7 +247,7 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
     if changed is not None:
         text += f": {changed} {values.get('changed_before')} -> {values.get('changed_after')} units"
     left_over = (
-        f"{name} {value}"
+        f"{_NAMED.get(name, name)} {value}".strip()
         for name, value in values.items()
         if value != "" and name not in left.told | _NOT_TOLD and not name.startswith("changed_")
     )
@@ -255,6 +255,7 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
 
 
 _TOLD = 33  # cells before what an entry says
+_NAMED = {"expires_at": "good until", "plan_id": "of plan", "error": ""}  # columns by what they say
 _NOT_TOLD = {
     "row",
     "at",

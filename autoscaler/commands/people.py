@@ -86,7 +86,7 @@ def standing(settings: Configuration, book: Book | None) -> list[Standing]:
     from autoscaler import freezing  # noqa: PLC0415 - only on this road
 
     now = _now(settings, None) if book is None else book.now
-    said = () if book is None else book.people.freezes(now)
+    said = () if book is None else book.people.standing(now)
     return freezing.standing(settings.policy.freezes, said, freezing.freeze_file(settings), now)
 
 

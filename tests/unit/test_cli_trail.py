@@ -58,7 +58,7 @@ def test_freeze_and_unfreeze_say_what_they_did(shell):
     assert said.out == "Frozen: everything, until 2026-03-02 10:00Z: a storm  [loadline freeze, by ann]\n"
     assert shell("freeze --pool web --why 'hand work' --by bob").code == 0
     listed = shell("freeze --list")
-    assert "Frozen: pool web, until it is lifted: hand work" in listed.out
+    assert "Frozen: pool web, until it is lifted: hand work  [loadline freeze, by bob]" in listed.out
     assert len(listed.out.splitlines()) == 2
     assert shell("unfreeze --pool web").code == 64
     lifted = shell("unfreeze --pool web --why done")

@@ -18,9 +18,15 @@ AT = NOW.isoformat()
 HARM = "\x1b[2J\u202eevil\n" + "x" * 10_000
 
 ENTRIES = {
-    "plan": ({"id": "p1", "made_at": AT, "body": "{}"}, "plan p1"),
-    "intent": ({"action_id": "a1", "target": "web", "at": AT, "generation": 3}, "about to do a1 on web"),
-    "outcome": ({"status": "applied", "intent_row": 1, "at": AT, "error": ""}, "applied (intent 1)"),
+    "plan": (
+        {"id": "p1", "made_at": AT, "expires_at": AT, "body": "{}"},
+        "plan p1, good until 2026-03-02 08:00Z",
+    ),
+    "intent": (
+        {"action_id": "a1", "target": "web", "plan_id": "p1", "at": AT, "generation": 3},
+        "about to do a1 on web, of plan p1, generation 3",
+    ),
+    "outcome": ({"status": "failed", "intent_row": 1, "at": AT, "error": "no"}, "failed (intent 1), no"),
     "freeze": ({"scope": "all", "name": "", "why": "storm", "by": "ann", "at": AT}, "ann froze everything"),
     "lift": ({"freeze_row": 1, "why": "over", "by": "bob", "at": AT}, "bob lifted freeze 1: over"),
     "approval": (
