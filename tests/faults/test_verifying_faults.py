@@ -75,7 +75,8 @@ class Desk:
             return None
         if self.answers is Status.APPLIED:
             self.undo(action)
-        return Outcome(action_id=action.inverse().id, status=self.answers, at=NOW)
+        told = action.before if self.answers is Status.APPLIED else None
+        return Outcome(action_id=action.inverse().id, status=self.answers, at=NOW, observed_after=told)
 
     def undo(self, action):
         """The deed that takes another back, as the trail keeps it."""
