@@ -96,7 +96,8 @@ def begun(app: App, pool_id: str, since: datetime) -> frozenset[str]:
 def take_back(app: App, chain: Chain, hands: Hands, now: datetime) -> None:
     """Bring back what is missing, if it may be.
 
-    Where guards or the provider refuse, nothing is said, and the next turn tries again. A chain whose pool has its units again, by our revert or by growth, is only told of. Raises StoreError.
+    Where guards or the provider refuse, nothing is said, and the next turn tries again. A chain whose pool
+    has its units again, by our revert or by growth, is only told of. Raises StoreError.
     """
     if chain.size >= chain.wanted and chain.begun:
         _reverted(app, chain, now)

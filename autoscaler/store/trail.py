@@ -56,11 +56,11 @@ class SqlTrail:
     def record_plan(self, plan: Plan, inputs: Inputs | None = None, *, generation: int = 0) -> bool:
         """Keep a plan; False where the last plan had the same id: the same wish, which is no news.
 
-        A plan that takes something back is compared with the last one that did, any other with the last other:
-        a turn may make one of each, and neither is news because the other came between. Then only the sighting
-        is kept, with its times, unless a target moved: a plan whose versions differ is written again, so that
-        what is applied by its id is what was last shown. `inputs`, what it was decided from, are kept beside a
-        plan that is written; `generation` is that of the leader, 0 for none.
+        A plan that takes something back is compared with the last one that did, any other with the last
+        other: a turn may make one of each, and neither is news because the other came between. Then only the
+        sighting is kept, with its times, unless a target moved: a plan whose versions differ is written again,
+        so that what is applied by its id is what was last shown. `inputs`, what it was decided from, are kept
+        beside a plan that is written; `generation` is that of the leader, 0 for none.
         """
         moments = {"made_at": moment_text(plan.made_at), "expires_at": moment_text(plan.expires_at)}
         packed = None if inputs is None else packing.packed(inputs)
@@ -270,7 +270,7 @@ class SqlTrail:
 
 
 def _last_of_its_kind(plan: Plan) -> Select[Any]:
-    """The last plan of this one's kind (it takes something back, or not), no older than the last of its id."""
+    """The last plan of this one's kind (takes something back, or not), no older than the last of its id."""
     written = select(func.max(_PLAN.c.row)).where(_PLAN.c.id == plan.id).scalar_subquery()
     takes_back = func.instr(_PLAN.c.body, _TAKES_BACK) > 0
     alike = takes_back if plan.takes_back else ~takes_back

@@ -43,6 +43,7 @@ class Desk:
     def __init__(self, folder):
         engine = connect(str(folder / "state.db"))
         self.app = SimpleNamespace(
+            engine=engine,
             trail=SqlTrail(engine),
             people=SqlPeople(engine),
             verdicts=SqlVerdicts(engine),
