@@ -58,9 +58,9 @@ class SqlTrail:
 
         A plan that takes something back is compared with the last one that did, any other with the last
         other: a turn may make one of each, and neither is news because the other came between. Then only the
-        sighting is kept, with its times, unless a target moved: a plan whose versions differ is written again,
-        so that what is applied by its id is what was last shown. `inputs`, what it was decided from, are kept
-        beside a plan that is written; `generation` is that of the leader, 0 for none.
+        sighting is kept, with its times, unless a target moved: a plan whose versions differ is written
+        again, so that what is applied by its id is what was last shown. `inputs`, what it was decided from,
+        are kept beside a plan that is written; `generation` is that of the leader, 0 for none.
         """
         moments = {"made_at": moment_text(plan.made_at), "expires_at": moment_text(plan.expires_at)}
         packed = None if inputs is None else packing.packed(inputs)

@@ -130,7 +130,7 @@ def test_a_revert_that_is_refused_every_turn_writes_one_plan_and_so_does_the_tur
     with reading(engine) as connection:
         assert connection.execute(text("SELECT count(*) FROM plan")).scalar_one() == 2
         assert connection.execute(text("SELECT count(*) FROM sighting")).scalar_one() == 10
-        assert chain.verify(connection).sound
+        assert chain.verify(connection).fault == ""
     for one in (own, back):
         assert trail.sightings(one.id) == 6
         assert trail.plan(one.id).made_at == NOW + timedelta(minutes=5)

@@ -136,21 +136,21 @@ def test_another_hand_within_a_chain_makes_what_was_before_it_unknown(desk, betw
     first = desk.do(9, 7)
     second = desk.do(between, between - 1, later(5))
     desk.after = 180.0
-    desk.look(later(21))
+    desk.look(later(36))
     assert desk.verdict(first) is Verdict.UNKNOWN
     assert desk.reverted == [(between, between - 1)]
     assert desk.verdict(second) is Verdict.REVERTED
 
 
 def test_growth_of_ours_within_a_chain_makes_what_was_before_it_unknown(desk):
-    """Nothing tells of the first shrink alone once the plan has grown the pool, even to the same size again."""
+    """Nothing tells of the first shrink alone once the plan has grown the pool, if only between."""
     first, _, second = desk.do(9, 7), desk.do(7, 8, later(2)), desk.do(8, 7, later(4))
     desk.look(later(50))
     assert verdicts(desk, (first, second)) == [Verdict.UNKNOWN, Verdict.WAITING]
 
 
 def test_f42_a_revert_in_part_is_tried_again_until_all_is_back(desk):
-    """The pool is frozen at once, what is missing is tried at the next turns, and only then it is reverted."""
+    """The pool is frozen at once, what is missing is tried at the next turns; only then it is reverted."""
     key = desk.do(9, 6)
     desk.after, desk.answers = 180.0, Status.PARTIAL
     desk.look(later(16))
@@ -246,23 +246,24 @@ def test_growth_by_the_next_plan_ends_a_revert_that_was_refused(desk):
     assert (desk.verdict(key), desk.frozen(later(18))) == (Verdict.REVERTED, [])
 
 
-def test_the_maximum_ends_a_revert(desk):
+@pytest.mark.parametrize(
+    ("maximum", "tries", "verdict", "word"),
+    [(7, 1, Verdict.REVERTED, "was taken back"), (6, 0, Verdict.WORSE, "its maximum of 6 units")],
+)
+def test_the_maximum_ends_a_revert(desk, maximum, tries, verdict, word):
     """A pool whose maximum is smaller now is taken back so far; with no room at all it is told and frozen."""
     key = desk.do(9, 6)
     desk.after, desk.answers = 180.0, Status.PARTIAL
-    desk.pool = replace(desk.pool, maximum=7)
+    desk.pool = replace(desk.pool, maximum=maximum)
     desk.look(later(16))
-    assert desk.verdict(key) is Verdict.REVERTED
-    other = desk.do(7, 6, later(17))
-    desk.pool = replace(desk.pool, maximum=6)
-    desk.look(later(34))
-    assert len(desk.reverted) == 1
-    assert desk.verdict(other) is Verdict.WORSE
-    assert any("maximum" in why for why in desk.frozen(later(34)))
+    desk.look(later(18))
+    assert (len(desk.reverted), desk.verdict(key)) == (tries, verdict)
+    (why,) = desk.frozen(later(18))
+    assert word in why
 
 
 def test_f58_a_crash_in_the_middle_of_a_chain_is_no_second_revert(desk, monkeypatch):
-    """Ended when one of three was said to be reverted: the next look says it of the others, and does nothing."""
+    """Ended when one of three was said to be reverted: the next look says it of the others, no more."""
     keys = ramp(desk, 0, 5, 10)
     desk.after, whole = 180.0, desk.app.verdicts.judge
 

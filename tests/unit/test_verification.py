@@ -157,7 +157,7 @@ STEPS = st.lists(st.integers(-4, 4).filter(bool), min_size=1, max_size=8)
 
 @given(STEPS, st.data())
 def test_what_joins_is_our_own_run_and_one_move_by_another_hand_ends_it(steps, data):
-    """Joined changes to the shown size are all told from any of them on; none is where a step or the end is off."""
+    """Joined changes that lead to the shown size are told; none where a step between or the end is off."""
     sizes = np.cumsum([50, *steps]).tolist()
     deeds = [deed(a, b, n) for n, (a, b) in enumerate(pairwise(sizes))]
     at = NOW + timedelta(minutes=len(deeds))
@@ -174,7 +174,7 @@ def test_what_joins_is_our_own_run_and_one_move_by_another_hand_ends_it(steps, d
 
 @given(STEPS)
 def test_a_chain_starts_where_we_began_to_shrink_without_a_growth_between(steps):
-    """From its start on there are shrinks only, that join, within a day; the one before it is none of them."""
+    """From its start on there are only shrinks, within a day; the change before it is none of them."""
     sizes = np.cumsum([50, *steps]).tolist()
     deeds = [deed(a, b, 300 * n) for n, (a, b) in enumerate(pairwise(sizes))]
     start = verification.chain_start(deeds, deeds[-1].key)
