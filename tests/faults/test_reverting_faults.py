@@ -134,9 +134,9 @@ def test_a_shrink_of_this_very_turn_is_taken_back_with_those_before(desk):
 def test_another_hand_within_a_chain_makes_what_was_before_it_unknown(desk, between):
     """Where the steps do not join, someone else took one; the shrinks since are told of by themselves."""
     first = desk.do(9, 7)
-    second = desk.do(between, between - 1, later(5))
-    desk.after = 180.0
-    desk.look(later(36))
+    second = desk.do(between, between - 1, later(60))
+    desk.of_latency = stepping(100.0, 180.0)
+    desk.look(later(76))
     assert desk.verdict(first) is Verdict.UNKNOWN
     assert desk.reverted == [(between, between - 1)]
     assert desk.verdict(second) is Verdict.REVERTED
