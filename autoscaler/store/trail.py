@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from autoscaler.errors import Fenced, StoreError
 from autoscaler.store import chain, deeds
@@ -26,7 +26,7 @@ from autoscaler.store.tables import (
     SightingRow,
 )
 from policies.deeds import MADE, Deed, Proposal
-from policies.plan import Action, Change, Guard, Outcome, Plan, Status
+from policies.plan import Action, Change, Guard, Outcome, Plan, Reason, Status
 from policies.plan_json import plan_to_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ _OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
 _INPUTS = InputsRow.__table__  # type: ignore[attr-defined]
 _GENERATION = GenerationRow.__table__  # type: ignore[attr-defined]
 _POOL_SEEN = PoolSeenRow.__table__  # type: ignore[attr-defined]
+_TAKES_BACK = f'"reason":"{Reason.UNDO}"'  # in a body: what is told in a string has its quotes escaped
 
 
 class SqlTrail:
@@ -55,14 +56,16 @@ class SqlTrail:
     def record_plan(self, plan: Plan, inputs: Inputs | None = None, *, generation: int = 0) -> bool:
         """Keep a plan; False where the last plan had the same id: the same wish, which is no news.
 
-        Then only the sighting is kept, with its times, unless a target moved: a plan whose versions differ
-        is written again, so that what is applied by its id is what was last shown. `inputs`, what it was
-        decided from, are kept beside a plan that is written; `generation` is that of the leader, 0 for none.
+        A plan that takes something back is compared with the last one that did, any other with the last
+        other: a turn may make one of each, and neither is news because the other came between. Then only the
+        sighting is kept, with its times, unless a target moved: a plan whose versions differ is written
+        again, so that what is applied by its id is what was last shown. `inputs`, what it was decided from,
+        are kept beside a plan that is written; `generation` is that of the leader, 0 for none.
         """
         moments = {"made_at": moment_text(plan.made_at), "expires_at": moment_text(plan.expires_at)}
         packed = None if inputs is None else packing.packed(inputs)
         with writing(self._engine) as connection:
-            last = connection.execute(select(_PLAN).order_by(_PLAN.c.row.desc()).limit(1)).one_or_none()
+            last = connection.execute(_last_of_its_kind(plan)).one_or_none()
             same = last is not None and last.id == plan.id
             if last is not None and same and _versions(deeds.read_plan(last.body)) == _versions(plan):
                 chain.insert(connection, _SIGHTING, {"plan_row": last.row, **moments})
@@ -289,6 +292,14 @@ class SqlTrail:
 
     def _deeds(self, connection: Connection, intents: Any) -> tuple[Deed, ...]:
         return deeds.read(connection, self._identity, intents)
+
+
+def _last_of_its_kind(plan: Plan) -> Select[Any]:
+    """The last plan of this one's kind (takes something back, or not), no older than the last of its id."""
+    written = select(func.max(_PLAN.c.row)).where(_PLAN.c.id == plan.id).scalar_subquery()
+    takes_back = func.instr(_PLAN.c.body, _TAKES_BACK) > 0
+    alike = takes_back if plan.takes_back else ~takes_back
+    return select(_PLAN).where(_PLAN.c.row >= written, alike).order_by(_PLAN.c.row.desc()).limit(1)
 
 
 def _versions(plan: Plan) -> list[str]:

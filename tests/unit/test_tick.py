@@ -9,15 +9,19 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from autoscaler import bootstrap, config, observing, outlooks, tick
+from autoscaler import bootstrap, config, observing, outlooks, tick, verifying
 from autoscaler.clock import SetClock
 from autoscaler.errors import MetricsError, Throttled, Unreachable
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Samples
 from autoscaler.providers.fake import FakeCloud
 from policies.conditions import Approval
+from autoscaler.store.database import connect
+from autoscaler.store.entries import newest
+from policies.deeds import Verdict
 from policies.model import Gap
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
+from policies.policy import Freeze, Scope
 from tests.worlds import small
 
 pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
@@ -525,6 +529,48 @@ def test_undo_is_judged_by_what_demand_needs_now(build):
     assert [(action.target, action.after) for action in back.plan.actions] == [("api", 20)]
     assert {entry.guard for entry in back.plan.held} == {Guard.LIVE_DEMAND}
     assert app.trail.plan(back.plan.id) == back.plan
+
+
+def test_a_revert_that_a_freeze_holds_is_one_plan_and_is_done_once_it_is_lifted(build, monkeypatch):
+    """Each turn tries it again and writes no more of it than that; then the units are back, and stay."""
+    app = build(AUTO)
+    tick.tick(app)
+    assert sizes(app)["api"] == 19
+    worse = (Verdict.WORSE, ())
+    monkeypatch.setattr(verifying, "service_level", lambda *_given, **_named: worse)
+    app.people.freeze(Freeze(scope=Scope.ALL, why="storm"), "ann", app.clock.now())
+    for _ in range(3):
+        app.clock.advance(60)
+        assert [action.target for action, _ in tick.tick(app).outcomes] == []
+    (deed,) = app.trail.pool("api")
+    back = tick.undo(app, [deed.action]).plan
+    assert app.trail.sightings(back.id) == 3
+    rows = newest(connect(app.configuration.state), limit=99)
+    assert [entry.table for entry in rows if entry.values.get("id") == back.id] == ["plan"]
+    app.people.lift(Scope.ALL, "", "ann", "over", app.clock.now())
+    app.clock.advance(60)
+    tick.tick(app)
+    assert sizes(app)["api"] == 20
+    assert app.verdicts.judged([deed.key])[-1].verdict is Verdict.REVERTED
+    app.clock.advance(60)
+    tick.tick(app)
+    assert sizes(app)["api"] == 20
+
+
+def test_what_the_turns_own_plan_grew_again_is_not_taken_back_as_well(build, monkeypatch):
+    """The plan grew the pool past what it lost: no revert is tried, and nothing is frozen."""
+    app = build(AUTO)
+    tick.tick(app)
+    (deed,) = app.trail.pool("api")
+    worse = (Verdict.WORSE, ())
+    monkeypatch.setattr(verifying, "service_level", lambda *_given, **_named: worse)
+    raised = AUTO.replace("minimum: 1\n", "minimum: 21\n").replace("desired: 20", "desired: 21")
+    app = build(raised, now=app.clock.now() + timedelta(minutes=1))
+    done = tick.tick(app)
+    assert sizes(app)["api"] == 21, done.plan
+    assert [action.after for action, _ in done.outcomes if action.target == "api"] == [21]
+    assert app.verdicts.judged([deed.key])[-1].verdict is Verdict.REVERTED
+    assert app.people.freezes(app.clock.now()) == ()
 
 
 class Flaky(Broken):
