@@ -15,9 +15,9 @@ from autoscaler.errors import MetricsError, Throttled, Unreachable
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Samples
 from autoscaler.providers.fake import FakeCloud
-from policies.conditions import Approval
 from autoscaler.store.database import connect
 from autoscaler.store.entries import newest
+from policies.conditions import Approval
 from policies.deeds import Verdict
 from policies.model import Gap
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
