@@ -42,8 +42,6 @@ _STATUS: tuple[tuple[type[Exception], Status], ...] = (
 
 CLOCK_SKEW_S = 60
 SLICE_S = 1.0  # a freeze or a lost lease is noticed within so much of the wait
-
-KEEP_S = 5.0  # how often a run extends the lease
 Labels = Mapping[str, Mapping[str, str]]  # of each pool
 
 
@@ -117,7 +115,6 @@ class _Run:
         self._fenced = ""  # why nothing more is tried
         self._shrinks_stopped = ""  # the action after which nothing more is removed
         self._generation: int | None = None
-        self._kept: float | None = None  # when the lease was extended last, on the monotonic clock
 
     def do(self, action: Action, *, doubt: str | Exception = "") -> Outcome:
         """Do it; `doubt` is why a shrink was not confirmed, or what the first look at its target raised."""
@@ -142,7 +139,7 @@ class _Run:
         """
         trail = self._world.trail
         try:
-            generation = self._keep()
+            generation = self._held()
             key = trail.intend(self._plan.id, action, self._world.clock.now(), generation=generation)
         except Fenced as error:
             self._fenced = str(error)
@@ -190,7 +187,7 @@ class _Run:
         while (left := ends - clock.monotonic()) > 0:
             clock.sleep(min(SLICE_S, left))
             try:
-                self._keep()
+                self._held()
             except Fenced:
                 return ""  # the run is fenced from now on
             for freeze in self._world.freezes({}):
@@ -198,19 +195,14 @@ class _Run:
                     return f"{Guard.FROZEN}: {freeze.why or 'frozen by the operator'}"
         return ""
 
-    def _keep(self) -> int:
-        """Extend the lease where it is time; the generation. Fenced where it was lost, even if held anew."""
+    def _held(self) -> int:
+        """The generation that leads; Fenced, from now on, where it was lost, even if held anew."""
         lease = self._world.lease
         if lease is None:
             return 0
         if self._fenced:
             raise Fenced(self._fenced)
         try:
-            self._lead(lease)
-            now = self._world.clock.monotonic()
-            if self._kept is None or now >= self._kept + KEEP_S:
-                lease.keep()
-                self._kept = now
             return self._lead(lease)
         except Fenced as error:
             self._fenced = str(error)

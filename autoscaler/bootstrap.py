@@ -30,7 +30,7 @@ from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Clock, Metrics, Pools, Remote, Samples
 from autoscaler.providers.fake import FakeCloud
-from autoscaler.transport import CAREFULLY, LOCAL, careful
+from autoscaler.transport import CAREFULLY, LOCAL, Careful, careful
 from forecasts.limits import Kind
 from forecasts.types import EARLIEST
 from policies.policy import Policy
@@ -66,8 +66,11 @@ class App:
         self.history.close()
 
 
-def build(configuration: Configuration, clock: Clock | None = None) -> App:
+def build(configuration: Configuration, clock: Clock | None = None, *, before: App | None = None) -> App:
     """Build what the configuration describes; a `clock` given wins over the configuration's `now`.
+
+    Where it follows another one, `before`, a provider that is configured as it was then goes on with what is
+    left of its budgets of calls, with its breaker as it stands and its pools' rests.
 
     Pools of the fake cloud are created there if they are not yet. Raises StoreError, ProviderError, and for
     `now: last-sample` DataError or MetricsError.
@@ -93,7 +96,7 @@ def build(configuration: Configuration, clock: Clock | None = None) -> App:
         configuration=configuration,
         policy=configuration.policy,
         clock=chosen,
-        providers=MappingProxyType(_providers(configuration, chosen)),
+        providers=MappingProxyType(_providers(configuration, chosen, before)),
         metrics=metrics,
         history=history,
         trail=trail,
@@ -140,7 +143,7 @@ def _metrics(source: MetricsSource | RemoteSource) -> Metrics:
     return CsvMetrics(source.path, timezone=source.timezone, kind=kind)
 
 
-def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
+def _providers(configuration: Configuration, clock: Clock, before: App | None) -> dict[str, Pools]:
     connected: dict[str, Pools] = {}
     for name, settings in configuration.providers.items():
         provider = connected_to(name, settings, clock)
@@ -150,18 +153,17 @@ def _providers(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
         families = LOCAL if isinstance(provider, FakeCloud) else CAREFULLY
         # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
         names = {pool.target: pool.id for pool in configuration.pools.values() if pool.provider == name}
-        connected[name] = careful(called(provider, names), SystemClock(), families=families)
+        connected[name] = wrapped = careful(called(provider, names), SystemClock(), families=families)
+        if before is not None and before.configuration.providers.get(name) == settings:
+            old = before.providers[name]
+            if isinstance(old, Careful):
+                wrapped.go_on_from(old)
     return connected
 
 
 def connected_to(name: str, settings: FakeProvider | RealProvider, clock: Clock) -> Pools:
-    """A provider as it is: with its own ids of pools. `name`: fake, or KIND/NAME. Raises the ProviderError tree."""
+    """A provider as it is, with its own ids of pools; `name` is fake or KIND/NAME. As `Provider.connect`."""
     return providers.load(name.partition("/")[0]).connect(settings, clock)
-
-
-def world_clock(configuration: Configuration) -> Clock:
-    """The clock of a configuration; DataError or MetricsError where its last sample cannot be told."""
-    return _clock(configuration, tuple(_metrics(source) for source in configuration.metrics))
 
 
 def _clock(configuration: Configuration, metrics: Sequence[Metrics]) -> Clock:

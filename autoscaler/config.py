@@ -83,10 +83,11 @@ class CalendarSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """From one tick to the next, and how long a tick may work and still act, in seconds."""
+    """From one tick to the next, how long a tick may work and still act, how long its plan lives, in s."""
 
     interval_s: int = 60
     watchdog_s: int = 900
+    plan_ttl_s: int = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,7 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
             levels=_levels(ahead.levels, policy), horizon_s=ahead.horizon, timeout_s=ahead.timeout
         ),
         calendar=_calendar(parsed.calendar),
-        run=RunSettings(interval_s=parsed.run.interval, watchdog_s=parsed.run.watchdog),
+        run=_run(parsed),
         policy=policy,
     )
 
@@ -214,6 +215,14 @@ def _source(
     return MetricsSource(
         kind=entry.kind, path=paths[*place, "path"], timezone=entry.timezone, counter=entry.counter
     )
+
+
+def _run(parsed: settings.File) -> RunSettings:
+    run = parsed.run
+    ttl = run.plan_ttl
+    if ttl is None:  # what a tick planned can be approved until the next one has planned it again
+        ttl = min(parsed.plan_ttl, max(RunSettings().plan_ttl_s, 2 * run.interval))
+    return RunSettings(interval_s=run.interval, watchdog_s=run.watchdog, plan_ttl_s=ttl)
 
 
 def _calendar(section: settings.CalendarSection | None) -> CalendarSettings | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from autoscaler.errors import Fenced, LoadlineError
-from autoscaler.lease import Holding
+from autoscaler.lease import KEEP_S, Holding, keeper
 from autoscaler.log import Log
 from autoscaler.ports import Clock, Lease
 from policies.plan import Status
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 SLICE_S = 0.5  # how soon a signal, a changed file or a freed lease is noticed
 STAND_BY_S = 5.0  # how often one who does not lead looks at the lease
-KEEP_S = 5.0  # how often the keeper extends it
 Tick = Callable[["App", Holding, float], "Turn"]
 
 
@@ -157,12 +156,7 @@ class Daemon:
 
     def keeper(self) -> threading.Thread:
         """A thread that watches until the daemon stops; not begun yet."""
-
-        def work() -> None:
-            while not self.stopping.wait(KEEP_S):
-                self.watch()
-
-        return threading.Thread(target=work, name="keeper", daemon=True)
+        return keeper(self.watch, self.stopping)
 
     def _wait(self, due: float) -> None:
         """Until `due`, by slices: a changed configuration is read between ticks, a stop is noticed."""

@@ -1,7 +1,7 @@
 """A source over a network, followed: its history is filled in once, then only what is new is asked for.
 
-What was asked before is in the store. Each turn asks again for the last few steps, which may have been late or
-partial, and hands on the last day with what is new: the input gate judges new points beside their past.
+What was asked before is in the store. Each turn asks again for the last few steps, which may have been late
+or partial, and hands on the last day with what is new: the input gate judges new points beside their past.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 OVERLAP_S, OVERLAP_STEPS = 600, 5  # how far back each turn asks again: the longer of the two
 CONTEXT_S = 86400  # the past that new points are judged beside
 AT_ONCE = 50  # series that are filled in together
-TRIED_AGAIN_S = 3600  # after so long a series of which nothing came is filled in again
+TRIED_AGAIN_S = 3600  # after so long a series of which nothing came is filled in again,
+FAILED_AGAIN_S = 300  # and one whose source failed
 
 
 class Following:
-    """The `Metrics` port over a `Remote` source and the store."""
+    """The `Metrics` port over a `Remote` source and the store. Used by one thread at a time."""
 
     def __init__(self, source: Metrics, remote: Remote, history: History) -> None:
         """`remote` is the same source by its other port."""
         self.source = source
         self._remote, self._history = remote, history
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
-        self._filled: dict[str, datetime] = {}  # when filling in was last tried
+        self._again: dict[str, datetime] = {}  # when filling in may be tried again
 
     def mine(self, series: Sequence[str]) -> list[str]:
         """Those of the series that this source has queries for."""
@@ -45,7 +46,7 @@ class Following:
         """The points of the last day up to `until`, those of the store with what is new; see the port.
 
         A window that ends before what is stored is asked of the source as it is, such as that of a past event.
-        A series of which nothing is stored is asked for its last day alone: `fill` fetches the rest.
+        A series of which nothing is stored is asked for its last day: `fill` fetches the rest.
         """
         wanted = self.mine(series)
         ends = self._history.ends(wanted)
@@ -104,8 +105,7 @@ class Following:
         ends = self._history.ends(mine)
         edge = now - timedelta(seconds=CONTEXT_S)
         behind = (name for name in mine if ends.get(name, since) < edge)
-        again = now - timedelta(seconds=TRIED_AGAIN_S)
-        return [name for name in behind if self._filled.get(name, again) <= again]
+        return [name for name in behind if self._again.get(name, now) <= now]
 
     def fill(
         self, series: Sequence[str], since: datetime, now: datetime, keep: Callable[[Samples], None]
@@ -117,10 +117,11 @@ class Following:
         ends = self._history.ends(series)
         order = sorted(series, key=lambda name: ends.get(name, since))
         done = 0
+        self._again |= dict.fromkeys(series, now + timedelta(seconds=FAILED_AGAIN_S))
         for names in (order[at : at + AT_ONCE] for at in range(0, len(order), AT_ONCE)):
             begin = max(since, min(ends.get(name, since) for name in names))
             keep(self.source.samples(names, begin, now))
-            self._filled.update(dict.fromkeys(names, now))
+            self._again |= dict.fromkeys(names, now + timedelta(seconds=TRIED_AGAIN_S))
             done += len(names)
             yield done
 

@@ -8,19 +8,19 @@ LOADLINE_FREEZE; a label or tag on the pool itself. What cannot be read freezes:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoscaler.ports import FREEZE
+from policies.deeds import Frozen
 from policies.policy import Freeze, Scope
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
     from autoscaler.config import Configuration
-    from autoscaler.store.people import SqlPeople
     from policies.model import Snapshot
 
 ENVIRONMENT = "LOADLINE_FREEZE"
@@ -44,28 +44,40 @@ def in_force(app: App, now: datetime, labels: Labels | None = None) -> tuple[Fre
     Asked before each call that changes something: a few rows, a file's presence and the environment are
     read, no more. Raises StoreError.
     """
-    configuration = replace(app.configuration, policy=app.policy)
-    found = standing(configuration, app.people, now, labels=labels)
+    file = freeze_file(app.configuration)
+    said = (Frozen(freeze=one) for one in app.people.freezes(now))
+    found = standing(app.policy.freezes, said, file, now, labels=labels)
     return tuple(one.freeze for one in found)
 
 
 def standing(
-    configuration: Configuration, people: SqlPeople, now: datetime, *, labels: Labels | None = None
+    configured: Iterable[Freeze],
+    said: Iterable[Frozen],
+    file: Path,
+    now: datetime,
+    *,
+    labels: Labels | None = None,
 ) -> list[Standing]:
-    """As `in_force`, each with where it was said."""
+    """Every freeze in force at `now` with where it was said.
+
+    `configured` are those of the configuration, `said` those of the store that are in force, `file` is the
+    one whose presence freezes.
+    """
     found = [
         Standing(freeze=one, where="the configuration (`freeze`)")
-        for one in configuration.policy.freezes
+        for one in configured
         if one.until is None or now < one.until
     ]
-    found += [Standing(freeze=one, where="loadline freeze") for one in people.freezes(now)]
-    file = freeze_file(configuration)
+    found += [
+        Standing(freeze=one.freeze, where=f"loadline freeze, by {one.by}" if one.by else "loadline freeze")
+        for one in said
+    ]
     why = _text(file)
     if why is not None:
         found.append(_all(why, f"the file {file} (remove it)"))
-    said = os.environ.get(ENVIRONMENT, "").strip()
-    if said.lower() not in _NO:
-        found.append(_all(said, f"the environment's {ENVIRONMENT} (unset it, and start again)"))
+    set_to = os.environ.get(ENVIRONMENT, "").strip()
+    if set_to.lower() not in _NO:
+        found.append(_all(set_to, f"the environment's {ENVIRONMENT} (unset it, and start again)"))
     for pool, its in (labels or {}).items():
         word = its.get(FREEZE, "").strip()
         if word.lower() not in _NO:

@@ -14,15 +14,16 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoscaler.errors import Fenced, StoreError
+from autoscaler.errors import Fenced, LoadlineError, StoreError
 from autoscaler.ports import Clock, Lease
 
 TTL_S = 30.0
 MARGIN_S = 5.0
+KEEP_S = 5.0  # how often a keeper extends it
 _TRIES, _BETWEEN_S = 10, 0.05
 
 
@@ -208,6 +209,33 @@ class FileLease:
                 os.close(folder)
         except OSError as error:
             raise StoreError(_cannot(self._path, error)) from error
+
+
+def keeper(keep: Callable[[], object], done: threading.Event) -> threading.Thread:
+    """A thread, not begun yet, that extends a lease by `keep` every few seconds until `done`."""
+
+    def work() -> None:
+        while not done.wait(KEEP_S):
+            keep()
+
+    return threading.Thread(target=work, name="keeper", daemon=True)
+
+
+@contextmanager
+def kept(lease: Lease) -> Iterator[None]:
+    """Within it the lease is extended, however long the work takes, and given back at the end."""
+    done = threading.Event()
+
+    def keep() -> None:
+        with suppress(LoadlineError):  # the next check says so
+            lease.keep()
+
+    keeper(keep, done).start()
+    try:
+        yield
+    finally:
+        done.set()
+        lease.release()
 
 
 class Holding:

@@ -52,4 +52,4 @@ class Log:
 def _plain(value: Value) -> str:
     """A word as it is, anything else in quotes with its control characters escaped."""
     text = str(value)
-    return text if text.isascii() and text.replace("-", "").isalnum() else json.dumps(text)
+    return text if text.isascii() and text.replace("-", "").replace("_", "").isalnum() else json.dumps(text)

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from autoscaler import foreseen, former
 from autoscaler.answers import listed, sampled
-from autoscaler.errors import LoadlineError
+from autoscaler.errors import LoadlineError, MetricsError
+from autoscaler.following import Following
 from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
 from autoscaler.settled import settle
-from forecasts.limits import Gated, Limits
+from forecasts.freshness import stale
+from forecasts.limits import Gated, Limits, Notice
 from forecasts.types import Series
 from policies.model import Gap, Pool, Snapshot
 
@@ -62,6 +64,7 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     wanted = tuple(dict.fromkeys((*app.configuration.series(), *signals)))
     asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *signals)))
     since = now - timedelta(seconds=HISTORY_S)
+    unfilled = back_fill(app)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
     }
@@ -70,14 +73,17 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
         for number, source in enumerate(app.metrics, 1)
     }
     answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now, ahead_s=ahead_s))
+    gaps += unfilled
     unanswered = _unanswered(app, gaps)
     pools, owners, unlisted = _managed(app, answers, gaps)
-    gated = _gated(foreseen.samples_of_today(answers), app, now)
+    today = foreseen.samples_of_today(answers)
+    gated = _gated(today, app, now)
     app.history.append_all(gated.series)
+    stored = {series.unique_id: series for series in app.history.read(asked, since, now)}
     kept, refused = former.one_history(
         app.configuration.formerly(),
-        {series.unique_id: series for series in app.history.read(asked, since, now)},
-        former.refusals(gated, asked),
+        stored,
+        former.refusals(_as_a_whole(app, gated, stored, now), asked) | _lower_bounds(today),
         wanted,
     )
     settled, to_learn = [], foreseen.to_learn(app, kept)
@@ -94,7 +100,10 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
         ),
         series=kept,
         refused=refused,
-        notices=tuple(notice.message for notice in gated.notices),
+        notices=(
+            *(notice.message for notice in gated.notices),
+            *(f"{part.source}: {word}" for part in today for word in part.warnings),
+        ),
         owners=owners,
         unanswered=unanswered | unlisted,
         to_learn=to_learn,
@@ -192,10 +201,65 @@ def _unanswered(app: App, gaps: Sequence[Gap]) -> dict[str, str]:
     }
 
 
+def back_fill(app: App, on_progress: Callable[[int, int], None] | None = None) -> list[Gap]:
+    """Fetch the history of series over a network that are new, or were not followed for a day; a gap for each
+    source that fails. `on_progress` is given how many series are done, and of how many.
+    """
+    now = app.clock.now()
+    since = now - timedelta(seconds=HISTORY_S)
+    asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *app.configuration.signals())))
+    jobs = [
+        (source, missing)
+        for source in app.metrics
+        if isinstance(source, Following) and (missing := source.missing(asked, since, now))
+    ]
+    total, before, gaps = sum(len(missing) for _, missing in jobs), 0, []
+
+    def keep(samples: Samples) -> None:
+        app.history.append_all(_gated([samples], app, now).series)
+
+    for number, (source, missing) in enumerate(jobs, 1):
+        try:
+            for done in source.fill(missing, since, now, keep):
+                if on_progress is not None:
+                    on_progress(before + done, total)
+        except MetricsError as error:
+            gaps.append(Gap(source=f"history {number}", code=type(error).__name__, why=str(error)))
+        before += len(missing)
+    return gaps
+
+
+def _as_a_whole(app: App, gated: Gated, known: Mapping[str, Series], now: datetime) -> Gated:
+    """Of series that are followed the gate saw the last day alone: they are judged by all that is kept."""
+    asked = [one.unique_id for one in gated.series]
+    followed = {
+        name for source in app.metrics if isinstance(source, Following) for name in source.mine(asked)
+    }
+    limits = _limits(app, now)
+    said: dict[str, Notice | None] = {
+        name: stale(known[name], limits, []) for name in followed if name in known
+    }
+    refused = {name: notice for name, notice in gated.refused.items() if name not in said}
+    return replace(gated, refused=refused | {name: why for name, why in said.items() if why is not None})
+
+
+def _lower_bounds(parts: Sequence[Samples]) -> dict[str, str]:
+    """Why some series may be larger than was told: they may let a pool grow, and shrink none."""
+    return {
+        name: f"{name}: its true values may be larger: {why}"
+        for part in parts
+        for name, why in part.lower_bounds.items()
+    }
+
+
 def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
     """The samples of all sources through the input gate: what is unsound is dropped and told."""
+    return gate_sources(parts, _limits(app, now))
+
+
+def _limits(app: App, now: datetime) -> Limits:
     fresh = app.policy.freshness
-    limits = Limits(
+    return Limits(
         now=now,
         periods=fresh.periods,
         completeness=fresh.completeness,
@@ -203,4 +267,3 @@ def _gated(parts: Sequence[Samples], app: App, now: datetime) -> Gated:
         window_s=fresh.window_s,
         steady=app.configuration.counts() | {signal.series for signal in app.policy.interlocks.signals},
     )
-    return gate_sources(parts, limits)

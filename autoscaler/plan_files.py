@@ -20,8 +20,8 @@ def refuse_edited(app: App, plan: Plan) -> None:
     The id binds what is wanted, not the times and versions beside it. One that this store does not know may
     live for `plan_ttl`, and takes nothing back: `loadline undo` does, from what was really done.
     """
-    kept = app.trail.plan(plan.id)
-    latest = plan.made_at + timedelta(seconds=app.policy.plan_ttl_s) if kept is None else kept.expires_at
+    kept, ends = app.trail.plan(plan.id), app.trail.latest_end(plan.id)
+    latest = plan.made_at + timedelta(seconds=app.policy.plan_ttl_s) if ends is None else ends
     if plan.expires_at > latest or any(action.expires_at > latest for action in plan.actions):
         raise PlanRefused(f"plan {plan.id}: expires_at was changed after it was made; make a new one")
     if kept is None:

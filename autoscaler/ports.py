@@ -166,7 +166,7 @@ class Trail(Protocol):
     """What was planned, intended and done: insert-only."""
 
     def record_plan(self, plan: Plan) -> bool:
-        """Keep a plan; False where the last plan had the same id and only the sighting was kept."""
+        """Keep a plan; False where the last of its kind had the same id and only the sighting was kept."""
 
     def intend(self, plan_id: str, action: Action, at: datetime, *, generation: int = 0) -> str:
         """Write, durably, that an action is about to be tried; returns the idempotency key.

@@ -191,6 +191,11 @@ class RunSection(Section):
     watchdog: SomeTime = Field(
         default=900, description="A tick that works for longer may change nothing any more, and is told."
     )
+    plan_ttl: SomeTime | None = Field(
+        default=None,
+        description="How long a plan of the daemon may be applied. By default 10m, or twice the interval "
+        "where that is longer, and no longer than the plan_ttl of all plans.",
+    )
 
 
 class File(Section):

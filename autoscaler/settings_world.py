@@ -1,4 +1,4 @@
-"""The keys that say how real systems are reached: metrics from Prometheus and clouds, clusters, accounts."""
+"""The keys that say how real systems are reached: metrics from Prometheus and clouds, clusters, accounts.
 
 What they become is in `autoscaler/connections.py`.
 """

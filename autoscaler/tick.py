@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from autoscaler import apply as applying
 from autoscaler import retelling, settling, verifying
 from autoscaler.bench import Bench
-from autoscaler.errors import LoadlineError
 from autoscaler.gathering import conditions
-from autoscaler.lease import Holding
+from autoscaler.lease import Holding, kept
 from autoscaler.observing import observe
 from autoscaler.outlooks import live
 from autoscaler.turning import Turn, turn, undo
@@ -42,10 +41,9 @@ def tick(
     """
     if holding is None:
         holding = Holding(app.lease, app.lease.take(), threading.Event())
-        try:
+        with kept(holding):
             return tick(app, holding=holding, running_s=running_s, on_progress=on_progress)
-        finally:
-            holding.release()
+    app = replace(app, policy=replace(app.policy, plan_ttl_s=app.configuration.run.plan_ttl_s))
     settled = _settle(app)
     done = turn(app, on_progress=on_progress, running_s=running_s, generation=holding.check())
     now = done.seen.snapshot.taken_at
@@ -100,9 +98,7 @@ def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
     """
     applying.refuse_late(plan, app.clock.now())
     app.lease.take()
-    done = threading.Event()
-    threading.Thread(target=_keep, args=(app.lease, done), name="keeper", daemon=True).start()
-    try:
+    with kept(app.lease):
         _settle(app)
         app.trail.record_plan(plan)
         seen = observe(app)
@@ -111,18 +107,6 @@ def apply(app: App, plan: Plan) -> list[tuple[Action, Outcome]]:
         return list(
             applying.apply(plan, Bench(app, looked, app.lease, {}).world(), allowed=lambda _action: True)
         )
-    finally:
-        done.set()
-        app.lease.release()
-
-
-def _keep(lease: Lease, done: threading.Event) -> None:
-    """Extend the lease while a command by hand looks at the world, which may take long."""
-    while not done.wait(applying.KEEP_S):
-        try:
-            lease.keep()
-        except LoadlineError:
-            return  # the next check says so
 
 
 def _settle(app: App) -> tuple[tuple[Deed, Outcome], ...]:

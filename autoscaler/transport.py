@@ -125,6 +125,12 @@ class Careful:
         self._full: dict[str, float] = {}  # until when a pool is not asked to grow
         self._turn = threading.Lock()
 
+    def go_on_from(self, before: Careful) -> None:
+        """Take over what another wrapper of the same provider has spent, opened and let rest."""
+        self._reading, self._changing = before._reading, before._changing
+        self._budgets, self._breaker = before._budgets, before._breaker
+        self._full, self._turn = before._full, before._turn
+
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """See the port."""
         return self._call(self._reading, self._pools.list)

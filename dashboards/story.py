@@ -132,9 +132,13 @@ def _tell_deeds(out: Labelled, story: Story) -> None:
         out.tell("outcome", _outcome(deed.outcome, story.action))
         for one in story.judged:
             if one.key == deed.key:
-                facts = f" ({wording.facts(one.facts)})" if one.facts else ""
-                words = f"{one.verdict}: {_VERDICTS[one.verdict]}{facts}"
-                out.tell("verdict", f"{wording.moment(one.at)}  {words}")
+                out.tell("verdict", verdict_line(one))
+
+
+def verdict_line(one: Judged) -> str:
+    """What a later look said of a deed, and when."""
+    facts = f" ({wording.facts(one.facts)})" if one.facts else ""
+    return f"{wording.moment(one.at)}  {one.verdict}: {_VERDICTS[one.verdict]}{facts}"
 
 
 def _outcome(outcome: Outcome | None, action: Action) -> str:
@@ -168,7 +172,8 @@ def _frozen(one: Frozen) -> str:
         lifted = f"; lifted by {wording.name(one.lifted_by)} {wording.moment(one.lifted_at)}"
         lifted += f": {wording.prose(one.lifted_why)}"
     what = scope_words(freeze.scope, freeze.name)
-    return f"{what} frozen{who}{since}{until}: {wording.prose(freeze.why) or 'no reason said'}{lifted}"
+    only = ", shrinking only" if freeze.shrinks_only else ""
+    return f"{what} frozen{only}{who}{since}{until}: {wording.prose(freeze.why) or 'no reason said'}{lifted}"
 
 
 def freeze_lines(found: Sequence[tuple[Freeze, str]]) -> list[str]:
@@ -233,7 +238,8 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
     left = _Left(values)
     if table == "freeze":
         scope = values["scope"]
-        left["what"] = "everything" if scope == Scope.ALL else f"{scope} {values['name']}"
+        only = ", shrinking only" if values.get("shrinks_only") else ""
+        left["what"] = ("everything" if scope == Scope.ALL else f"{scope} {values['name']}") + only
     if table == "approval":
         left["verb"] = "approved" if values["granted"] else "rejected"
     text = " ".join(_ENTRIES.get(table, "").format_map(left).split())
@@ -241,7 +247,7 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
     if changed is not None:
         text += f": {changed} {values.get('changed_before')} -> {values.get('changed_after')} units"
     left_over = (
-        f"{name} {value}"
+        f"{_NAMED.get(name, name)} {value}".strip()
         for name, value in values.items()
         if value != "" and name not in left.told | _NOT_TOLD and not name.startswith("changed_")
     )
@@ -249,7 +255,19 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
 
 
 _TOLD = 33  # cells before what an entry says
-_NOT_TOLD = {"row", "at", "made_at", "body", "facts", "observed_after", "scope", "name", "granted"}
+_NAMED = {"expires_at": "good until", "plan_id": "of plan", "error": ""}  # columns by what they say
+_NOT_TOLD = {
+    "row",
+    "at",
+    "made_at",
+    "body",
+    "facts",
+    "observed_after",
+    "scope",
+    "name",
+    "granted",
+    "shrinks_only",
+}
 _ENTRIES = {
     "plan": "plan {id}",
     "intent": "about to do {action_id} on {target}",

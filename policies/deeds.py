@@ -17,8 +17,8 @@ class Verdict(StrEnum):
     """What a later look said of a change that was made. A closed list.
 
     `waiting`: too early to tell; `confirmed`: it arrived, and nothing became worse; `late`: it did not arrive
-    in time; `worse`: the service level fell after it; `reverted`: it was worse, and was taken back;
-    `unknown`: there was too little to tell by.
+    in time; `worse`: the service level fell after it; `reverted`: it was worse, and its units are back, by a
+    revert or by growth; `unknown`: there was too little to tell by.
     """
 
     WAITING = "waiting"

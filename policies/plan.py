@@ -227,6 +227,12 @@ class Plan:
         wishes += [f"{entry.action.id}:{entry.guard}" for entry in self.held]
         object.__setattr__(self, "id", _short_hash("|".join(wishes)))
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether it takes an earlier change back, or would if no guard held it."""
+        wishes = (*self.actions, *(entry.action for entry in self.held))
+        return any(action.reason is Reason.UNDO for action in wishes)
+
     def inverse(self, *, made_at: datetime, expires_at: datetime) -> Plan:
         """The plan that takes the actions back, last first."""
         undone = (

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ARRIVAL_S = 60  # beside twice the lead time: how long units may take to serve
+CHAIN_S = 86400  # shrinks that follow one another within so much are one chain
 LAG_S = 60  # how late a provider may show what was done
 LEVEL = 0.01  # the probability of calling a shrink worse that changed nothing
 LOOKS = (0.25, 0.5, 1.0)  # when it is looked at, in shares of the window
@@ -81,6 +83,49 @@ def moved_by_others(deeds: Sequence[Deed]) -> int:
             moves += last is not None and last.after != deed.change.before
             last = deed.change
     return moves
+
+
+def grew(deed: Deed) -> bool:
+    """Whether it has made its pool larger."""
+    return deed.change is not None and deed.change.after > deed.change.before
+
+
+def after(deeds: Sequence[Deed], key: str) -> Sequence[Deed]:
+    """What was intended for a pool (oldest first) after the deed with that key; nothing without it."""
+    return deeds[next((n + 1 for n, deed in enumerate(deeds) if deed.key == key), len(deeds)) :]
+
+
+def run_since(deeds: Sequence[Deed], key: str, shown: int, at: datetime) -> tuple[Deed, ...]:
+    """Our own changes of a pool from the one with that key on, where nobody else had a hand in its size.
+
+    `deeds` are the pool's, oldest first. The pool was seen at `at` with `shown` units: those made before must
+    lead there step by step, those since go on from there. Empty where they do not.
+    """
+    own = [deed for deed in deeds if deed.key == key]
+    run = [deed for deed in (*own, *after(deeds, key)) if deed.change is not None]
+    changes = [deed.change for deed in run if deed.change is not None]
+    seen = [change for change in changes if change.at < at]
+    unbroken = all(one.after == other.before for one, other in pairwise(changes))
+    return tuple(run) if seen and unbroken and seen[-1].after == shown else ()
+
+
+def chain_start(deeds: Sequence[Deed], key: str) -> Change | None:
+    """The first of our own shrinks that led, one after another within a day, to that with the key.
+
+    The hour before it is what all of the chain are compared with: a level that sinks a little after each of
+    them has sunk since then. None where no change has that key.
+    """
+    changes = [(deed.key, deed.change) for deed in deeds if deed.change is not None]
+    last = next((n for n, (name, _) in enumerate(changes) if name == key), None)
+    if last is None:
+        return None
+    first = changes[last][1]
+    since = first.at - timedelta(seconds=CHAIN_S)
+    for _, before in reversed(changes[:last]):
+        if before.after >= before.before or before.after != first.before or before.at < since:
+            break
+        first = before
+    return first
 
 
 def window_s(step_s: int) -> int:

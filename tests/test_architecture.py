@@ -329,6 +329,7 @@ EDGES = {  # how many handlers of everything each may have
     "autoscaler/daemon.py": 1,
     "autoscaler/observing.py": 1,
     "autoscaler/recall.py": 1,
+    "autoscaler/reloading.py": 2,  # of the thread, and the reading in it
     "autoscaler/settling.py": 1,
     "autoscaler/transport.py": 1,  # of the thread that makes the call
 }

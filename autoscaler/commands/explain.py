@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,19 +35,15 @@ def command(*, what: str, config: str | None) -> None:
     PLAN and ACTION are ids or the beginning of one; for a POOL, what the newest plan that names it said, and
     what its scaler has chosen from the pool's own past since.
     """
-    from autoscaler.store.database import connect_to_read  # noqa: PLC0415 - SQLModel behind it
-    from autoscaler.store.trail import SqlTrail  # noqa: PLC0415
+    from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - SQLModel behind it
 
     settings = showing.configuration(config)
-    if not Path(settings.state).exists():
-        raise UsageError(f"{settings.state} is not there yet: nothing was planned so far")
-    engine = connect_to_read(settings.state)
+    engine = showing.store_to_read(settings)
     trail = SqlTrail(engine)
     pool = what in settings.pools
     plan = None if pool else trail.plan(what)
     if plan is not None:
-        left = _left(trail, plan, settings, config or "")
-        _tell_plan(trail, plan, left)
+        _tell_plan(trail, engine, plan, _left(trail, plan, settings, config or ""))
         return
     found = trail.proposals(pool=what) if pool else trail.proposals(action=what)
     if pool:
@@ -81,7 +76,7 @@ def _left(trail: SqlTrail, plan: Plan, settings: Configuration, config: str) -> 
     """What can still be done with a plan: apply it while nobody has, undo what of it still stands."""
     from dashboards.wording import steps  # noqa: PLC0415 - numpy behind it
 
-    deeds = [deed for action in plan.actions for deed in trail.actions(action.id) if deed.plan_id == plan.id]
+    deeds = trail.tried(plan.id)
     stands = any(_newest_change(trail, deed.action.target) == deed.key for deed in deeds)
     tried = any(deed.at >= plan.made_at for deed in deeds)
     possible = {"Apply": not tried and _now(settings, plan) < plan.expires_at, "Undo": stands}
@@ -103,7 +98,10 @@ def _now(settings: Configuration, plan: Plan) -> datetime:
     return settings.now if isinstance(settings.now, datetime) else plan.made_at
 
 
-def _tell_plan(trail: SqlTrail, plan: Plan, left: Steps) -> None:
+def _tell_plan(trail: SqlTrail, engine: Engine, plan: Plan, left: Steps) -> None:
+    """The plan, how often it was made, and of each action that was tried its outcome and its verdicts."""
+    from autoscaler.store.verdicts import SqlVerdicts  # noqa: PLC0415 - SQLModel behind it
+    from dashboards.story import verdict_line  # noqa: PLC0415 - rich behind it
     from dashboards.terminal import plan_text  # noqa: PLC0415 - rich behind it
 
     text = plan_text(
@@ -112,11 +110,17 @@ def _tell_plan(trail: SqlTrail, plan: Plan, left: Steps) -> None:
     click.echo(text)
     times = trail.sightings(plan.id)
     click.echo(f"The plan was made {times} time{'s' if times > 1 else ''}.")
-    for action, outcome in trail.outcomes(plan.id):
+    deeds = trail.tried(plan.id)
+    judged = SqlVerdicts(engine).judged([deed.key for deed in deeds])
+    for deed in deeds:
+        action, outcome = deed.action, deed.outcome
         if outcome is None:
             click.echo(f"  in doubt  {action.target}  {action.before} -> {action.after}")
         else:
             showing.tell_outcomes([(action, outcome)])
+        for one in judged:
+            if one.key == deed.key:
+                click.echo(f"            {verdict_line(one)}")
 
 
 def _tell_actions(

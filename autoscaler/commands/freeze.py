@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from autoscaler.commands import flags, people
+from autoscaler.commands import flags, people, showing
 from autoscaler.errors import UsageError
 from policies.policy import Freeze
+
+if TYPE_CHECKING:
+    from autoscaler.config import Configuration
+    from autoscaler.freezing import Standing
 
 
 @click.command(short_help="Stop every change: of everything, a provider or a pool.")
@@ -37,11 +43,7 @@ def command(
     from dashboards.story import freeze_lines  # noqa: PLC0415 - rich behind it
 
     if listing:
-        from autoscaler import freezing  # noqa: PLC0415 - only on this road
-
-        book = people.book(config)
-        settings = book.configuration
-        found = freezing.standing(settings, book.people, book.now)
+        found = _listed(showing.configuration(config))
         for line in freeze_lines([(one.freeze, one.where) for one in found]):
             click.echo(line)
         return
@@ -56,3 +58,9 @@ def command(
     book.people.freeze(freeze, who, book.now)
     for line in freeze_lines([(freeze, f"loadline freeze, by {who}")]):
         click.echo(line)
+
+
+def _listed(settings: Configuration) -> list[Standing]:
+    """Those in force, also where nothing was ever planned; nothing is written for the asking."""
+    engine = showing.store_to_read(settings) if Path(settings.state).exists() else None
+    return people.standing(settings, None if engine is None else people.book_of(settings, engine))

@@ -13,11 +13,14 @@ import click
 
 from autoscaler.clock import SystemClock
 from autoscaler.commands import flags, showing
-from autoscaler.errors import DataError, MetricsError, UsageError
+from autoscaler.errors import UsageError
 from policies.policy import Scope
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from autoscaler.config import Configuration
+    from autoscaler.freezing import Standing
     from autoscaler.store.people import SqlPeople
     from autoscaler.store.trail import SqlTrail
 
@@ -56,26 +59,35 @@ class Book:
 def book(config: str | None) -> Book:
     """Open the store of the configuration; StoreError where it cannot be."""
     from autoscaler.store.database import connect  # noqa: PLC0415 - SQLModel behind it
+
+    settings = showing.configuration(config)
+    return book_of(settings, connect(settings.state))
+
+
+def book_of(settings: Configuration, engine: Engine) -> Book:
+    """What a store that is open says."""
     from autoscaler.store.people import SqlPeople  # noqa: PLC0415 - as above
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
 
-    settings = showing.configuration(config)
-    engine = connect(settings.state)
-    return Book(configuration=settings, trail=SqlTrail(engine), people=SqlPeople(engine), now=_now(settings))
+    trail = SqlTrail(engine)
+    return Book(configuration=settings, trail=trail, people=SqlPeople(engine), now=_now(settings, trail))
 
 
-def _now(settings: Configuration) -> datetime:
-    """The configuration's moment; the clock's where no last sample can be told: a freeze does not wait."""
-    if settings.now == "clock":
-        return SystemClock().now()
+def _now(settings: Configuration, trail: SqlTrail | None) -> datetime:
+    """The configuration's moment. Of an old trace that of its last plan: no metric is read for a word."""
     if isinstance(settings.now, datetime):
         return settings.now
-    from autoscaler.bootstrap import world_clock  # noqa: PLC0415 - metrics behind it
+    made = trail.last_made() if trail is not None and settings.now == "last-sample" else None
+    return SystemClock().now() if made is None else made
 
-    try:
-        return world_clock(settings).now()
-    except (DataError, MetricsError):
-        return SystemClock().now()
+
+def standing(settings: Configuration, book: Book | None) -> list[Standing]:
+    """Every freeze in force but those of labels, which a provider would have to tell; None: no store yet."""
+    from autoscaler import freezing  # noqa: PLC0415 - only on this road
+
+    now = _now(settings, None) if book is None else book.now
+    said = () if book is None else book.people.standing(now)
+    return freezing.standing(settings.policy.freezes, said, freezing.freeze_file(settings), now)
 
 
 def name_of(given: str | None) -> str:

@@ -92,11 +92,11 @@ def command(
 
 def _recompute(plan_id: str, config: str | None) -> int:
     """Decide a stored plan anew and tell what differs; FAILED where anything does."""
-    from autoscaler.commands import people  # noqa: PLC0415 - only on this road
+    from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - SQLModel behind it
     from dashboards.story import differences  # noqa: PLC0415 - rich behind it
     from policies.inputs import decide  # noqa: PLC0415 - scipy behind it
 
-    kept = people.book(config).trail.inputs(plan_id)
+    kept = SqlTrail(showing.store_to_read(showing.configuration(config))).inputs(plan_id)
     if kept is None:
         raise UsageError(f"{plan_id or 'an empty id'} is no stored plan's")
     stored, inputs = kept

@@ -80,7 +80,7 @@ def _daemon(config: str | None, form: Format) -> Daemon:
     configuration = showing.configuration(config)
     app = bootstrap.build(configuration, SteppedClock(stepped) if configuration.now == "clock" else None)
     return Daemon(
-        running=Running(app, lambda fresh: bootstrap.build(fresh, app.clock), log),
+        running=Running(app, lambda fresh, old: bootstrap.build(fresh, app.clock, before=old), log),
         tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),
         lease=app.lease,
         clock=clock,

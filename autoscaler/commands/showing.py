@@ -16,6 +16,8 @@ from policies.plan import DENIED, Action, Outcome, Plan, Status
 from policies.units import format_duration
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from autoscaler.bootstrap import App
     from autoscaler.config import Configuration
     from autoscaler.tick import Turn
@@ -49,6 +51,15 @@ def application(path: str | None) -> App:
     from autoscaler.bootstrap import build  # noqa: PLC0415 - SQLModel and more behind it
 
     return build(configuration(path))
+
+
+def store_to_read(settings: Configuration) -> Engine:
+    """The state file of the configuration, not to be written; UsageError where there is none yet."""
+    from autoscaler.store.database import connect_to_read  # noqa: PLC0415 - SQLModel behind it
+
+    if not Path(settings.state).exists():
+        raise UsageError(f"{settings.state} is not there yet: nothing was planned so far")
+    return connect_to_read(settings.state)
 
 
 def charts(turn: Turn) -> dict[str, Chart]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,16 +28,11 @@ def command(*, what: str, limit: int, head: str | None, output: str, config: str
 
     `verify` walks every row and names the first that was changed, removed, slipped in or moved (exit 1).
     """
-    from autoscaler.store.database import connect_to_read  # noqa: PLC0415 - SQLModel behind it
-
-    settings = showing.configuration(config)
-    if not Path(settings.state).exists():
-        raise UsageError(f"{settings.state} is not there yet: nothing was written so far")
     if head is not None and (what != "verify" or not head):
         raise UsageError("--head takes a hash, and is for `trail verify`")
     if head is not None and not re.fullmatch(_HEAD, head):
         raise UsageError("--head takes at least 12 digits (0-9, a-f) of a hash: fewer prove nothing")
-    engine = connect_to_read(settings.state)
+    engine = showing.store_to_read(showing.configuration(config))
     return _verify(engine, head or "", output) if what == "verify" else _list(engine, limit, output)
 
 

@@ -28,7 +28,7 @@ def command(*, provider: str | None, pool: str | None, why: str, by: str | None,
     book = people.book(config)
     lifted = book.people.lift(scope, name, who, reason, book.now)
     settings = book.configuration
-    left = freezing.standing(settings, book.people, book.now)
+    left = people.standing(settings, book)
     touching = [one for one in left if one.freeze.scope is Scope.ALL or _same(one, scope, name)]
     if not lifted:
         people.refuse_unknown(scope, name, settings)

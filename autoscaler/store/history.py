@@ -77,7 +77,7 @@ class History:
             return sum(_append(connection, series) for series in many)
 
     def ends(self, ids: Sequence[str]) -> dict[str, datetime]:
-        """When the kept steps of each series end, on the grid that was kept last; nothing of ids never seen."""
+        """When the kept steps of each series end, on the grid kept last; ids never seen are left out."""
         found: dict[str, datetime] = {}
         with reading(self._engine) as connection:
             for first in range(0, len(ids), AT_ONCE):

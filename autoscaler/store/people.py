@@ -69,6 +69,14 @@ class SqlPeople:
         with reading(self._engine) as connection:
             return tuple(_freeze(row) for row in connection.execute(query))
 
+    def standing(self, now: datetime) -> Sequence[Frozen]:
+        """As `freezes`, each with who said it and when."""
+        return tuple(
+            one
+            for one in self.frozen()
+            if one.lifted_at is None and (one.freeze.until is None or now < one.freeze.until)
+        )
+
     def frozen(self) -> Sequence[Frozen]:
         """Every freeze that was ever said, oldest first."""
         lift = [_LIFT.c[name].label(f"lift_{name}") for name in ("by", "at", "why")]

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from autoscaler.errors import Fenced, StoreError
 from autoscaler.store import chain, deeds
@@ -26,7 +26,7 @@ from autoscaler.store.tables import (
     SightingRow,
 )
 from policies.deeds import MADE, Deed, Proposal
-from policies.plan import Action, Change, Guard, Outcome, Plan, Status
+from policies.plan import Action, Change, Guard, Outcome, Plan, Reason, Status
 from policies.plan_json import plan_to_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ _OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
 _INPUTS = InputsRow.__table__  # type: ignore[attr-defined]
 _GENERATION = GenerationRow.__table__  # type: ignore[attr-defined]
 _POOL_SEEN = PoolSeenRow.__table__  # type: ignore[attr-defined]
+_TAKES_BACK = f'"reason":"{Reason.UNDO}"'  # in a body: what is told in a string has its quotes escaped
 
 
 class SqlTrail:
@@ -55,14 +56,16 @@ class SqlTrail:
     def record_plan(self, plan: Plan, inputs: Inputs | None = None, *, generation: int = 0) -> bool:
         """Keep a plan; False where the last plan had the same id: the same wish, which is no news.
 
-        Then only the sighting is kept, with its times, unless a target moved: a plan whose versions differ
-        is written again, so that what is applied by its id is what was last shown. `inputs`, what it was
-        decided from, are kept beside a plan that is written; `generation` is that of the leader, 0 for none.
+        A plan that takes something back is compared with the last one that did, any other with the last
+        other: a turn may make one of each, and neither is news because the other came between. Then only the
+        sighting is kept, with its times, unless a target moved: a plan whose versions differ is written
+        again, so that what is applied by its id is what was last shown. `inputs`, what it was decided from,
+        are kept beside a plan that is written; `generation` is that of the leader, 0 for none.
         """
         moments = {"made_at": moment_text(plan.made_at), "expires_at": moment_text(plan.expires_at)}
         packed = None if inputs is None else packing.packed(inputs)
         with writing(self._engine) as connection:
-            last = connection.execute(select(_PLAN).order_by(_PLAN.c.row.desc()).limit(1)).one_or_none()
+            last = connection.execute(_last_of_its_kind(plan)).one_or_none()
             same = last is not None and last.id == plan.id
             if last is not None and same and _versions(deeds.read_plan(last.body)) == _versions(plan):
                 chain.insert(connection, _SIGHTING, {"plan_row": last.row, **moments})
@@ -175,6 +178,28 @@ class SqlTrail:
         plan = deeds.read_plan(written.body)
         return plan if seen is None else _seen_again(plan, seen.made_at, seen.expires_at)
 
+    def latest_end(self, plan_id: str) -> datetime | None:
+        """The latest moment until which the plan with that very id was ever made to live; None: not known.
+
+        The same wish may have been planned by hand and by the daemon, which give it different times to live.
+        """
+        rows = select(_PLAN.c.row).where(_PLAN.c.id == plan_id)
+        ends = (
+            select(func.max(_PLAN.c.expires_at)).where(_PLAN.c.id == plan_id),
+            select(func.max(_SIGHTING.c.expires_at)).where(_SIGHTING.c.plan_row.in_(rows)),
+        )
+        return self._latest(*ends)
+
+    def last_made(self) -> datetime | None:
+        """When a plan was made last, as far as this store knows; None where none ever was."""
+        return self._latest(select(func.max(_PLAN.c.made_at)), select(func.max(_SIGHTING.c.made_at)))
+
+    def _latest(self, *moments: Any) -> datetime | None:
+        with reading(self._engine) as connection:
+            known = [connection.execute(one).scalar_one() for one in moments]
+        newest = max((text for text in known if text is not None), default=None)
+        return None if newest is None else datetime.fromisoformat(newest)
+
     def sightings(self, plan_id: str) -> int:
         """At how many moments the plan (id or prefix) was made; recording one of them again is none more."""
         with reading(self._engine) as connection:
@@ -186,10 +211,13 @@ class SqlTrail:
 
     def outcomes(self, plan_id: str) -> Sequence[tuple[Action, Outcome | None]]:
         """Each intended action of a plan (id or prefix) with its latest outcome, in order; None: in doubt."""
+        return tuple((deed.action, deed.outcome) for deed in self.tried(plan_id))
+
+    def tried(self, plan_id: str) -> Sequence[Deed]:
+        """Everything that was intended of a plan (id or prefix), oldest first."""
         with reading(self._engine) as connection:
             full = deeds.resolved(connection, _INTENT.c.plan_id, plan_id, "plans")
-            done = self._deeds(connection, select(_INTENT).where(_INTENT.c.plan_id == full))
-        return tuple((deed.action, deed.outcome) for deed in done)
+            return self._deeds(connection, select(_INTENT).where(_INTENT.c.plan_id == full))
 
     def doubtful(self) -> Sequence[Deed]:
         """The intents of which it is not known what became, oldest first: to be settled first of all."""
@@ -264,6 +292,14 @@ class SqlTrail:
 
     def _deeds(self, connection: Connection, intents: Any) -> tuple[Deed, ...]:
         return deeds.read(connection, self._identity, intents)
+
+
+def _last_of_its_kind(plan: Plan) -> Select[Any]:
+    """The last plan of this one's kind (takes something back, or not), no older than the last of its id."""
+    written = select(func.max(_PLAN.c.row)).where(_PLAN.c.id == plan.id).scalar_subquery()
+    takes_back = func.instr(_PLAN.c.body, _TAKES_BACK) > 0
+    alike = takes_back if plan.takes_back else ~takes_back
+    return select(_PLAN).where(_PLAN.c.row >= written, alike).order_by(_PLAN.c.row.desc()).limit(1)
 
 
 def _versions(plan: Plan) -> list[str]:

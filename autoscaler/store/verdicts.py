@@ -69,9 +69,12 @@ class SqlVerdicts:
             return deeds.read(connection, self._identity, query)
 
     def reverts(self, pool: str, since: datetime) -> int:
-        """How many changes of a pool were said to be reverted at or after `since`."""
+        """How often something of a pool was said to be reverted at or after `since`.
+
+        Changes that were said to be at one moment were taken back together, which is one revert.
+        """
         query = (
-            select(func.count(_VERDICT.c.intent_row.distinct()))
+            select(func.count(_VERDICT.c.at.distinct()))
             .join(_INTENT, _INTENT.c.row == _VERDICT.c.intent_row)
             .where(
                 _INTENT.c.target == pool,
@@ -81,6 +84,30 @@ class SqlVerdicts:
         )
         with reading(self._engine) as connection:
             return int(connection.execute(query).scalar_one())
+
+    def arrivals(self, pool: str, since: datetime, *, last: int) -> Sequence[Verdict]:
+        """The final verdicts on the newest `last` growths of a pool that have one, oldest first.
+
+        Of those intended at or after `since`; in one query, however many there were.
+        """
+        mine = select(_INTENT.c.row).where(_INTENT.c.target == pool, _INTENT.c.at >= moment_text(since))
+        said = _VERDICT.c.intent_row.in_(mine)
+        newest = select(func.max(_VERDICT.c.row)).where(said).group_by(_VERDICT.c.intent_row)
+        grown = select(_OUTCOME.c.intent_row).where(_OUTCOME.c.changed_after > _OUTCOME.c.changed_before)
+        query = (
+            select(_VERDICT.c.verdict)
+            .join(_INTENT, _INTENT.c.row == _VERDICT.c.intent_row)
+            .where(
+                _INTENT.c.row.in_(grown),
+                _VERDICT.c.row.in_(newest),
+                _VERDICT.c.verdict != Verdict.WAITING.value,
+            )
+            .order_by(_INTENT.c.row.desc())
+            .limit(last)
+        )
+        with reading(self._engine) as connection:
+            found = connection.execute(query).scalars().all()
+        return tuple(Verdict(one) for one in reversed(found))
 
     def event(self, kind: str, pool: str, text: str, at: datetime) -> None:
         """Keep that something happened; `pool` "" where it is about none."""

@@ -221,6 +221,30 @@ def test_reverts_are_counted_by_pool_and_time(trail, verdicts):
     assert verdicts.reverts("api", NOW) == 0
 
 
+def test_what_was_reverted_at_one_moment_is_one_revert(trail, verdicts):
+    """Shrinks that are taken back together count once among the reverts of a day."""
+    keys = [done(trail, action(before=10 - n, after=9 - n)) for n in range(3)]
+    for key in keys:
+        verdicts.judge(key, Verdict.REVERTED, (), NOW + HOUR)
+    assert verdicts.reverts("web", NOW) == 1
+
+
+def test_arrivals_are_the_newest_final_verdicts_on_growths(trail, verdicts):
+    """Oldest first, of that pool, intended since; neither what is waited for nor a shrink is among them."""
+    said = (Verdict.CONFIRMED, Verdict.LATE, Verdict.WAITING, Verdict.UNKNOWN)
+    for number, verdict in enumerate(said):
+        key = done(trail, action(before=4 + number, after=5 + number), at=NOW + number * HOUR)
+        verdicts.judge(key, Verdict.WAITING, (), NOW)
+        verdicts.judge(key, verdict, (), NOW + 9 * HOUR)
+    verdicts.judge(done(trail, action(before=9, after=8), at=NOW + 5 * HOUR), Verdict.REVERTED, (), NOW)
+    verdicts.judge(done(trail, action("api"), at=NOW + 5 * HOUR), Verdict.LATE, (), NOW)
+    done(trail, action(after=30), at=NOW + 6 * HOUR)
+    final = (Verdict.CONFIRMED, Verdict.LATE, Verdict.UNKNOWN)
+    assert verdicts.arrivals("web", NOW, last=9) == final
+    assert verdicts.arrivals("web", NOW, last=2) == final[1:]
+    assert verdicts.arrivals("web", NOW + 2 * HOUR, last=9) == final[2:]
+
+
 def test_events_are_kept_by_pool(verdicts):
     """An event is found for its pool, one that is about none under no name."""
     verdicts.event("REVERTED", "web", "taken back", NOW)

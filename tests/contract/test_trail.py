@@ -11,8 +11,10 @@ from sqlalchemy import text
 
 from autoscaler.errors import StoreError
 from autoscaler.ports import Story, Trail
+from autoscaler.store import chain
 from autoscaler.store.database import connect, reading, writing
 from autoscaler.store.trail import SqlTrail
+from policies.model import Gap
 from policies.plan import (
     Action,
     Change,
@@ -108,6 +110,44 @@ def test_the_same_wish_is_only_counted(engine, trail):
     assert trail.record_plan(other) is True
     assert trail.record_plan(first) is True
     assert trail.sightings(first.id) == 1, "made once, recorded three times"
+
+
+def undoing(target="web", guard=Guard.LIVE_DEMAND):
+    """A plan that would take a shrink back, and is held."""
+    return plan(held=(Held(action=action(target, 9, 7).inverse(), guard=guard, why="not now"),))
+
+
+def later(of, minutes):
+    """The same plan made so much later."""
+    return replace(of, made_at=NOW + timedelta(minutes=minutes), expires_at=NOW + timedelta(minutes=99))
+
+
+def test_a_revert_that_is_refused_every_turn_writes_one_plan_and_so_does_the_turn(engine, trail):
+    """Of a turn's own plan and one that takes something back each is compared with the last of its kind."""
+    own, back = plan(action("api")), undoing()
+    news = [trail.record_plan(later(one, n)) for n in range(6) for one in (own, back)]
+    assert news == [True, True] + [False] * 10
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM plan")).scalar_one() == 2
+        assert connection.execute(text("SELECT count(*) FROM sighting")).scalar_one() == 10
+        assert chain.verify(connection).fault == ""
+    for one in (own, back):
+        assert trail.sightings(one.id) == 6
+        assert trail.plan(one.id).made_at == NOW + timedelta(minutes=5)
+        assert trail.inputs(one.id)[0].id == one.id
+
+
+def test_another_plan_of_its_kind_between_makes_one_news(trail):
+    """Reverts that are held alternately are news each time, and so are a turn's own wishes."""
+    web, api, own = undoing("web"), undoing("api"), plan(action())
+    assert [trail.record_plan(one) for one in (web, own, api, own, web)] == [True, True, True, False, True]
+    assert trail.record_plan(undoing("web", Guard.FROZEN)) is True, "held by another guard it is another wish"
+
+
+def test_what_a_plan_tells_in_words_makes_it_no_revert(trail):
+    """Only an action's reason says that it takes something back, not a text that looks like it."""
+    own = replace(plan(action()), gaps=(Gap(source="x", code="y", why='"reason":"UNDO"'),))
+    assert [trail.record_plan(one) for one in (own, undoing(), own)] == [True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoscaler import lease as leasing
 from autoscaler.clock import SetClock, SystemClock
 from autoscaler.errors import Fenced, StoreError
 from autoscaler.lease import FileLease, Holding
@@ -263,6 +265,29 @@ def test_f60_a_file_system_without_locks_gives_no_lease(pair, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(StoreError, match="No locks available; nothing is applied"):
         a.acquire()
+
+
+def test_work_of_any_length_keeps_the_lease_and_gives_it_back(monkeypatch):
+    """While it goes on the lease is extended, whatever keeping raises in passing; at its end it is free."""
+    monkeypatch.setattr(leasing, "KEEP_S", 0.01)
+    kept, again = [], threading.Event()
+
+    def keep():
+        kept.append(True)
+        if len(kept) == 1:
+            raise StoreError("the disk is slow")
+        again.set()
+
+    lease = SimpleNamespace(keep=keep, release=lambda: kept.append("released"))
+
+    def work():
+        with leasing.kept(lease):
+            assert again.wait(5)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert "released" in kept
 
 
 HOLDER = """

@@ -43,6 +43,7 @@ class Desk:
     def __init__(self, folder):
         engine = connect(str(folder / "state.db"))
         self.app = SimpleNamespace(
+            engine=engine,
             trail=SqlTrail(engine),
             people=SqlPeople(engine),
             verdicts=SqlVerdicts(engine),
@@ -75,7 +76,8 @@ class Desk:
             return None
         if self.answers is Status.APPLIED:
             self.undo(action)
-        return Outcome(action_id=action.inverse().id, status=self.answers, at=NOW)
+        told = action.before if self.answers is Status.APPLIED else None
+        return Outcome(action_id=action.inverse().id, status=self.answers, at=NOW, observed_after=told)
 
     def undo(self, action):
         """The deed that takes another back, as the trail keeps it."""

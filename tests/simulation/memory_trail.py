@@ -26,7 +26,7 @@ class MemoryTrail:
 
     def __init__(self) -> None:
         """Empty."""
-        self._last_plan = ""
+        self._last_plan: dict[bool, str] = {}  # by whether it takes something back
         self._intents: dict[str, _Intent] = {}
         self._open: dict[str, _Intent] = {}
         self._made: list[_Intent] = []
@@ -36,9 +36,9 @@ class MemoryTrail:
         self._generation = 0
 
     def record_plan(self, plan: Plan, inputs: Inputs | None = None, *, generation: int = 0) -> bool:
-        """Keep a plan; False where the last one had the same id."""
-        news = plan.id != self._last_plan
-        self._last_plan = plan.id
+        """Keep a plan; False where the last one of its kind had the same id."""
+        news = plan.id != self._last_plan.get(plan.takes_back)
+        self._last_plan[plan.takes_back] = plan.id
         return news
 
     def intend(self, plan_id: str, action: Action, at: datetime, *, generation: int = 0) -> str:
@@ -174,12 +174,22 @@ class MemoryVerdicts:
         )
 
     def reverts(self, pool: str, since: datetime) -> int:
-        """How many changes of a pool were reverted at or after `since`."""
-        return sum(name == pool and at >= since for at, name in self._reverted)
+        """How often something of a pool was reverted at or after `since`."""
+        return len({at for at, name in self._reverted if name == pool and at >= since})
 
     def judged(self, keys: Sequence[str]) -> Sequence[Judged]:
         """The verdicts on the intents with those keys."""
         return tuple(one for key in keys if (one := self._judged.get(key)) is not None)
+
+    def arrivals(self, pool: str, since: datetime, *, last: int) -> Sequence[Verdict]:
+        """The final verdicts on the newest `last` growths of a pool that have one, oldest first."""
+        grown = [
+            deed.key
+            for deed in self._trail.pool(pool, since=since)
+            if deed.change is not None and deed.change.after > deed.change.before
+        ]
+        said = [one.verdict for one in self.judged(grown) if one.verdict is not Verdict.WAITING]
+        return tuple(said[-last:])
 
     def event(self, kind: str, pool: str, text: str, at: datetime) -> None:
         """Keep that something happened."""

@@ -13,11 +13,13 @@ from autoscaler.clock import SetClock
 from autoscaler.errors import Fenced, StoreError
 from autoscaler.store.database import connect
 from autoscaler.store.trail import SqlTrail
-from policies.plan import Change, Outcome, Status
+from autoscaler.store.verdicts import SqlVerdicts
+from policies.deeds import Verdict
+from policies.plan import Change, Guard, Held, Outcome, Status
 from tests.contract import test_pools as contract
 from tests.contract.test_trail import NOW, action, plan
 from tests.simulation.cloud import SimulatedCloud
-from tests.simulation.memory_trail import MemoryTrail
+from tests.simulation.memory_trail import MemoryTrail, MemoryVerdicts
 
 
 @pytest.fixture
@@ -63,7 +65,9 @@ def told(trail, calls):
         mine = action(target, 4, 4 + number + 1)
         try:
             if call == "plan":
-                answers.append(trail.record_plan(plan(mine, at=at)))
+                taken = Held(action=mine.inverse(), guard=Guard.LIVE_DEMAND, why="")
+                wish = plan(mine, at=at) if changed else plan(at=at, held=(taken,))
+                answers.append(trail.record_plan(wish))
             elif call == "intend":
                 keys.append((trail.intend("a plan", mine, at, generation=generation), mine))
             elif keys:
@@ -85,5 +89,43 @@ def test_the_trail_in_memory_answers_as_the_store_does(calls, tmp_path_factory):
     engine = connect(str(tmp_path_factory.mktemp("store") / "loadline.db"))
     try:
         assert told(MemoryTrail(), calls) == told(SqlTrail(engine), calls)
+    finally:
+        engine.dispose()
+
+
+def said(trail, verdicts, words):
+    """What is told of growths and shrinks of two pools, after a verdict on each of them."""
+    for number, (target, step, verdict, moment) in enumerate(words):
+        mine, at = action(target, 4, 4 + step), NOW + timedelta(hours=number)
+        key = trail.intend("a plan", mine, at)
+        change = Change(target=target, at=at, before=4, after=mine.after)
+        trail.conclude(key, Outcome(action_id=mine.id, status=Status.APPLIED, at=at), change)
+        verdicts.judge(key, verdict, (), NOW + timedelta(hours=moment))
+    since = [NOW + timedelta(hours=n) for n in (0, 2)]
+    return [
+        (verdicts.reverts(pool, at), verdicts.arrivals(pool, at, last=last))
+        for pool in ("web", "api")
+        for at in since
+        for last in (1, 3)
+    ]
+
+
+WORDS = st.tuples(
+    st.sampled_from(("web", "api")),
+    st.sampled_from((-1, 1, 2)),
+    st.sampled_from(tuple(Verdict)),
+    st.integers(0, 3),
+)
+
+
+@given(words=st.lists(WORDS, max_size=6))
+def test_the_verdicts_in_memory_answer_as_the_store_does(words, tmp_path_factory):
+    """What is counted and told of verdicts is the same in both."""
+    engine = connect(str(tmp_path_factory.mktemp("store") / "loadline.db"))
+    memory = MemoryTrail()
+    try:
+        assert said(memory, MemoryVerdicts(memory), words) == said(
+            SqlTrail(engine), SqlVerdicts(engine), words
+        )
     finally:
         engine.dispose()

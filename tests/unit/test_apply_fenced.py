@@ -22,13 +22,12 @@ class Lease:
     """A lease that is held until it is `lost`, and may then be held anew by a larger generation."""
 
     def __init__(self, generation=7):
-        self.generation, self.lost, self.renewed = generation, False, 0
+        self.generation, self.lost = generation, False
 
     def acquire(self):
         raise AssertionError("a plan never begins another holding")
 
     def keep(self):
-        self.renewed += 1
         return not self.lost
 
     def check(self):
@@ -276,14 +275,6 @@ def test_a_lease_lost_within_the_wait_removes_nothing():
     assert (done["a"].status, done["b"].status) == (Status.REFUSED, Status.APPLIED)
     assert Guard.LEASE in done["a"].error
     assert [entry[0] for entry in trail.log] == ["intent", "outcome"]
-
-
-def test_the_lease_is_renewed_while_waiting():
-    """A wait that is longer than a lease extends it every few seconds."""
-    trail, lease = Trail(), Lease()
-    made = plan(action("a", 9, 7))
-    run(Cloud(trail, *pools("a")), trail, made, lease=lease, replan=lambda: made, revalidate_s=15)
-    assert lease.renewed >= 3
 
 
 def test_a_rehearsal_asks_and_changes_nothing():

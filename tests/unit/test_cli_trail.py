@@ -6,12 +6,16 @@ import json
 import shutil
 import sqlite3
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from autoscaler import cli
 from autoscaler.clock import SetClock
+from autoscaler.errors import StoreError
+from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.providers.fake import FakeCloud
+from autoscaler.store import database
 from autoscaler.store.database import connect
 from autoscaler.store.trail import SqlTrail
 from autoscaler.store.verdicts import SqlVerdicts
@@ -54,7 +58,7 @@ def test_freeze_and_unfreeze_say_what_they_did(shell):
     assert said.out == "Frozen: everything, until 2026-03-02 10:00Z: a storm  [loadline freeze, by ann]\n"
     assert shell("freeze --pool web --why 'hand work' --by bob").code == 0
     listed = shell("freeze --list")
-    assert "Frozen: pool web, until it is lifted: hand work" in listed.out
+    assert "Frozen: pool web, until it is lifted: hand work  [loadline freeze, by bob]" in listed.out
     assert len(listed.out.splitlines()) == 2
     assert shell("unfreeze --pool web").code == 64
     lifted = shell("unfreeze --pool web --why done")
@@ -117,6 +121,61 @@ def test_f67_a_freeze_needs_no_metrics_and_no_provider(shell):
     (shell.folder / "cloud.db").unlink()
     assert shell("freeze --why storm").code == 0
     assert "everything" in shell("freeze --list").out
+
+
+def test_f67_no_word_reads_metrics(shell, plan, monkeypatch):
+    """Of an old trace the moment is that of its newest plan: freezes and approvals ask no source for it."""
+    monkeypatch.setattr(CsvMetrics, "samples", lambda *_given: pytest.fail("a metric was read"))
+    assert "until 2026-03-02 10:00Z" in shell("freeze --why storm --for 2h").out
+    assert "until 2026-03-02 10:00Z" in shell("freeze --list").out
+    assert "until 2026-03-03 08:00Z" in shell(f"approve {plan.actions[0].id} --why ok").out
+    assert shell("unfreeze --why over").code == 0
+
+
+def test_f59_what_only_reads_opens_nothing_to_write(shell, plan, monkeypatch):
+    """`freeze --list` and `plan --recompute` work where the store may not be written."""
+    shell("freeze --why storm")
+
+    def refuse(_path):
+        raise StoreError("it may not be written")
+
+    monkeypatch.setattr(database, "connect", refuse)
+    assert "everything, until it is lifted: storm" in shell("freeze --list").out
+    assert shell(f"plan --recompute {plan.id}").code == 0
+
+
+def test_what_only_reads_makes_no_store(shell):
+    """Where nothing was planned yet, freezes said elsewhere are still listed; there is no plan to decide."""
+    for file in shell.folder.glob("loadline.db*"):
+        file.unlink()
+    (shell.folder / "loadline.db.freeze").write_text("audit")
+    assert "everything, until it is lifted: audit" in shell("freeze --list").out
+    assert shell("plan --recompute abc").code == 64
+    assert not (shell.folder / "loadline.db").exists()
+
+
+def test_explain_tells_a_plan_with_the_verdicts_of_its_actions(shell, plan):
+    """Under each action's outcome stands what later looks said of it."""
+    shell(f"apply {plan.id}")
+    act = plan.actions[1]
+    store = connect(str(shell.folder / "loadline.db"))
+    (deed,) = SqlTrail(store).actions(act.id)
+    SqlVerdicts(store).judge(deed.key, Verdict.CONFIRMED, (), small.END)
+    store.dispose()
+    lines = shell(f"explain {plan.id}").out.splitlines()
+    outcome = next(n for n, line in enumerate(lines) if line.startswith(f"  applied   {act.target}"))
+    said = "2026-03-02 08:00Z  confirmed: it arrived, and nothing became worse"
+    assert lines[outcome + 1].strip() == said
+    assert sum("confirmed" in line for line in lines) == 1
+
+
+def test_f32_a_file_is_good_for_as_long_as_it_was_made_also_once_a_daemon_saw_the_same_wish(shell, plan):
+    """What a daemon plans lives shorter; a file from before is not called edited for that."""
+    store = connect(str(shell.folder / "loadline.db"))
+    later = replace(plan, made_at=plan.made_at + timedelta(seconds=30))
+    SqlTrail(store).record_plan(replace(later, expires_at=later.made_at + timedelta(minutes=10)))
+    store.dispose()
+    assert shell("apply plan.json").code == 0
 
 
 def test_a_word_on_an_action_is_kept_by_its_id(shell, plan):

@@ -245,6 +245,22 @@ def test_the_schema_describes_every_key():
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", 600),
+        ("run: {interval: 30m}", 3600),
+        ("run: {interval: 2h}\nplan_ttl: 6h", 14400),
+        ("plan_ttl: 5m", 300),
+        ("run: {plan_ttl: 20m}", 1200),
+    ],
+)
+def test_a_daemons_plan_lives_until_its_next_one_was_made(tmp_path, text, seconds):
+    """Ten minutes, or two intervals where these are longer, never longer than any plan; or as is said."""
+    (tmp_path / "loadline.yaml").write_text(f"state: ./s.db\n{text}\n")
+    assert config.load(str(tmp_path / "loadline.yaml")).run.plan_ttl_s == seconds
+
+
+@pytest.mark.parametrize(
     ("key", "words"),
     [
         ("", ["pools", "freshness", "plan_ttl"]),

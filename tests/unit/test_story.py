@@ -18,9 +18,15 @@ AT = NOW.isoformat()
 HARM = "\x1b[2J\u202eevil\n" + "x" * 10_000
 
 ENTRIES = {
-    "plan": ({"id": "p1", "made_at": AT, "body": "{}"}, "plan p1"),
-    "intent": ({"action_id": "a1", "target": "web", "at": AT, "generation": 3}, "about to do a1 on web"),
-    "outcome": ({"status": "applied", "intent_row": 1, "at": AT, "error": ""}, "applied (intent 1)"),
+    "plan": (
+        {"id": "p1", "made_at": AT, "expires_at": AT, "body": "{}"},
+        "plan p1, good until 2026-03-02 08:00Z",
+    ),
+    "intent": (
+        {"action_id": "a1", "target": "web", "plan_id": "p1", "at": AT, "generation": 3},
+        "about to do a1 on web, of plan p1, generation 3",
+    ),
+    "outcome": ({"status": "failed", "intent_row": 1, "at": AT, "error": "no"}, "failed (intent 1), no"),
     "freeze": ({"scope": "all", "name": "", "why": "storm", "by": "ann", "at": AT}, "ann froze everything"),
     "lift": ({"freeze_row": 1, "why": "over", "by": "bob", "at": AT}, "bob lifted freeze 1: over"),
     "approval": (
@@ -102,6 +108,22 @@ def test_f76_words_of_strangers_are_inert_and_cut():
         assert "\x1b" not in text
         assert "\u202e" not in text
         assert len(text) < 4_000
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_a_freeze_that_lets_grow_says_so_everywhere(only):
+    """What holds shrinking alone is told as that in the story, in the trail and in the list."""
+    freeze = Freeze(scope=Scope.POOL, name="web", why="worse", shrinks_only=only)
+    mine = action()
+    row = {"scope": "pool", "name": "web", "why": "worse", "by": "loadline", "at": AT}
+    texts = [
+        story_text(Story(plan=plan(mine), entry=mine, frozen=[Frozen(freeze=freeze, by="loadline", at=NOW)])),
+        entries_text([("freeze", {**row, "shrinks_only": int(only)})]),
+        *freeze_lines([(freeze, "loadline freeze")]),
+    ]
+    for text in texts:
+        assert ("shrinking only" in text) is only
+        assert "shrinks_only" not in text
 
 
 def test_what_differs_between_two_plans_is_told():

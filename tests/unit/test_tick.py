@@ -9,14 +9,19 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from autoscaler import bootstrap, config, observing, outlooks, tick
+from autoscaler import bootstrap, config, observing, outlooks, tick, verifying
 from autoscaler.clock import SetClock
 from autoscaler.errors import MetricsError, Throttled, Unreachable
 from autoscaler.metrics.csv import CsvMetrics
 from autoscaler.ports import Samples
 from autoscaler.providers.fake import FakeCloud
+from autoscaler.store.database import connect
+from autoscaler.store.entries import newest
+from policies.conditions import Approval
+from policies.deeds import Verdict
 from policies.model import Gap
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
+from policies.policy import Freeze, Scope
 from tests.worlds import small
 
 pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
@@ -137,6 +142,76 @@ def test_the_tick_applies_what_the_mode_allows(build):
 
 
 @pytest.mark.slow
+def test_f32_a_plan_of_the_daemon_lives_shorter_than_one_by_hand(build):
+    """Ten minutes against an hour, in its actions too."""
+    app = build()
+    by_hand, planned = tick.turn(app).plan, tick.tick(app).plan
+    for plan, minutes in ((by_hand, 60), (planned, 10)):
+        assert plan.expires_at - plan.made_at == timedelta(minutes=minutes)
+        assert {action.expires_at for action in plan.actions} == {plan.expires_at}
+
+
+SHARED = """\
+now: last-sample
+metrics:
+  - {kind: csv, path: m.csv}
+providers:
+  fake: {path: ./cloud.db}
+defaults: {model: seasonal_naive, mode: approve, observe_first: 0s}
+fleet_share: 100%
+budgets: [{scope: all, units: 2, window: 10m}]
+pools:
+"""
+_POOL = """\
+  NAME:
+    provider: fake
+    minimum: 18
+    maximum: 50
+    desired: 20
+    demands: [{series: api, unit_capacity: 10}]
+    offerings: [{instance_type: m5.large, zone: a, hourly_usd: PRICE}]
+"""
+SHARED += "".join(
+    _POOL.replace("NAME", name).replace("PRICE", usd) for name, usd in (("api", "0.2"), ("tail", "0.1"))
+)
+
+
+def approve(app, *actions):
+    ends = small.END + timedelta(days=1)
+    for one in actions:
+        word = Approval(action_id=one.id, granted=True, by="ann", why="ok", at=small.END, expires_at=ends)
+        app.people.approve(word)
+
+
+def test_p2_two_approved_shrinks_share_a_budget(build):
+    """The first goes, the second is held by the budget and keeps its approval; it goes when there is room."""
+    app = build(SHARED)
+    first = tick.tick(app)
+    (act,), (held,) = first.plan.actions, first.plan.held
+    assert (act.target, held.action.target, held.guard) == ("api", "tail", Guard.CHANGE_BUDGET)
+    assert first.outcomes == ()
+    approve(app, act, held.action)
+    second = tick.tick(app)
+    assert {a.target: outcome.status for a, outcome in second.outcomes} == {"api": Status.APPLIED}
+    again = [(one.action.id, one.guard) for one in second.plan.held]
+    assert again == [(held.action.id, Guard.CHANGE_BUDGET)]
+    assert [word.action_id for word in app.people.approvals(small.END)] == [held.action.id]
+    app.clock.advance(600)
+    third = tick.tick(app)
+    assert {a.target: outcome.status for a, outcome in third.outcomes} == {"tail": Status.APPLIED}
+    assert app.people.approvals(small.END) == ()
+
+
+def test_p2_what_nobody_approved_takes_no_budget_from_what_was(build):
+    """A larger saving that waits for a person does not hold the one that a person allowed."""
+    app = build(SHARED)
+    held = tick.tick(app).plan.held[0].action
+    approve(app, held)
+    done = tick.tick(app)
+    assert {a.target: outcome.status for a, outcome in done.outcomes} == {"tail": Status.APPLIED}
+    assert [(one.action.target, one.guard) for one in done.plan.held] == [("api", Guard.CHANGE_BUDGET)]
+
+
 def test_a_new_pool_observes(build):
     """Nothing is applied by the tick where nobody said that it may be."""
     app = build()
@@ -454,6 +529,48 @@ def test_undo_is_judged_by_what_demand_needs_now(build):
     assert [(action.target, action.after) for action in back.plan.actions] == [("api", 20)]
     assert {entry.guard for entry in back.plan.held} == {Guard.LIVE_DEMAND}
     assert app.trail.plan(back.plan.id) == back.plan
+
+
+def test_a_revert_that_a_freeze_holds_is_one_plan_and_is_done_once_it_is_lifted(build, monkeypatch):
+    """Each turn tries it again and writes no more of it than that; then the units are back, and stay."""
+    app = build(AUTO)
+    tick.tick(app)
+    assert sizes(app)["api"] == 19
+    worse = (Verdict.WORSE, ())
+    monkeypatch.setattr(verifying, "service_level", lambda *_given, **_named: worse)
+    app.people.freeze(Freeze(scope=Scope.ALL, why="storm"), "ann", app.clock.now())
+    for _ in range(3):
+        app.clock.advance(60)
+        assert [action.target for action, _ in tick.tick(app).outcomes] == []
+    (deed,) = app.trail.pool("api")
+    back = tick.undo(app, [deed.action]).plan
+    assert app.trail.sightings(back.id) == 3
+    rows = newest(connect(app.configuration.state), limit=99)
+    assert [entry.table for entry in rows if entry.values.get("id") == back.id] == ["plan"]
+    app.people.lift(Scope.ALL, "", "ann", "over", app.clock.now())
+    app.clock.advance(60)
+    tick.tick(app)
+    assert sizes(app)["api"] == 20
+    assert app.verdicts.judged([deed.key])[-1].verdict is Verdict.REVERTED
+    app.clock.advance(60)
+    tick.tick(app)
+    assert sizes(app)["api"] == 20
+
+
+def test_what_the_turns_own_plan_grew_again_is_not_taken_back_as_well(build, monkeypatch):
+    """The plan grew the pool past what it lost: no revert is tried, and nothing is frozen."""
+    app = build(AUTO)
+    tick.tick(app)
+    (deed,) = app.trail.pool("api")
+    worse = (Verdict.WORSE, ())
+    monkeypatch.setattr(verifying, "service_level", lambda *_given, **_named: worse)
+    raised = AUTO.replace("minimum: 1\n", "minimum: 21\n").replace("desired: 20", "desired: 21")
+    app = build(raised, now=app.clock.now() + timedelta(minutes=1))
+    done = tick.tick(app)
+    assert sizes(app)["api"] == 21, done.plan
+    assert [action.after for action, _ in done.outcomes if action.target == "api"] == [21]
+    assert app.verdicts.judged([deed.key])[-1].verdict is Verdict.REVERTED
+    assert app.people.freezes(app.clock.now()) == ()
 
 
 class Flaky(Broken):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -149,3 +150,39 @@ def deed(before, after, minute, status=Status.APPLIED):
 def test_f45_moves_by_another_hand_are_counted_once(deeds, moves):
     """A size that is not the one we left, or a target that moved while we acted; a late reading is none."""
     assert verification.moved_by_others(deeds) == moves
+
+
+STEPS = st.lists(st.integers(-4, 4).filter(bool), min_size=1, max_size=8)
+
+
+@given(STEPS, st.data())
+def test_what_joins_is_our_own_run_and_one_move_by_another_hand_ends_it(steps, data):
+    """Joined changes that lead to the shown size are told; none where a step between or the end is off."""
+    sizes = np.cumsum([50, *steps]).tolist()
+    deeds = [deed(a, b, n) for n, (a, b) in enumerate(pairwise(sizes))]
+    at = NOW + timedelta(minutes=len(deeds))
+    first = data.draw(st.integers(0, len(deeds) - 1))
+    assert verification.run_since(deeds, str(first), sizes[-1], at) == tuple(deeds[first:])
+    assert verification.run_since(deeds, str(first), sizes[-1] + 1, at) == ()
+    if first < len(deeds) - 1:
+        moved = deed(sizes[-2] + 1, sizes[-1], len(deeds) - 1)
+        assert verification.run_since([*deeds[:-1], moved], str(first), sizes[-1], at) == ()
+    shown = data.draw(st.integers(first, len(deeds) - 1))
+    seen = NOW + timedelta(minutes=shown + 0.5)
+    assert verification.run_since(deeds, str(first), sizes[shown + 1], seen) == tuple(deeds[first:])
+
+
+@given(STEPS)
+def test_a_chain_starts_where_we_began_to_shrink_without_a_growth_between(steps):
+    """From its start on there are only shrinks, within a day; the change before it is none of them."""
+    sizes = np.cumsum([50, *steps]).tolist()
+    deeds = [deed(a, b, 300 * n) for n, (a, b) in enumerate(pairwise(sizes))]
+    start = verification.chain_start(deeds, deeds[-1].key)
+    changes = [one.change for one in deeds]
+    first, last = changes.index(start), changes[-1]
+    assert all(one.after < one.before for one in changes[first:-1])
+    assert start.at >= last.at - timedelta(days=1)
+    if first:
+        before = changes[first - 1]
+        assert before.after > before.before or before.at < last.at - timedelta(days=1)
+    assert verification.chain_start(deeds, "none") is None
