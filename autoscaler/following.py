@@ -45,7 +45,7 @@ class Following:
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
         """The points of the last day up to `until`, those of the store with what is new; see the port.
 
-        A window that ends before what is stored is asked of the source as it is, such as that of a past event.
+        A window that ends before what is stored (that of a past event) is asked of the source as it is.
         A series of which nothing is stored is asked for its last day: `fill` fetches the rest.
         """
         wanted = self.mine(series)

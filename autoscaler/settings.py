@@ -79,7 +79,7 @@ class FakeSection(Section):
 
 
 class ProvidersSection(Section):
-    """Where pools live."""
+    """The systems that hold pools, by their kind."""
 
     fake: FakeSection | None = Field(default=None, description="The embedded fake cloud.")
     kubernetes: dict[Name, KubernetesSection] = Field(
