@@ -154,7 +154,7 @@ def test_a_new_series_is_asked_for_its_last_day_until_it_is_filled_in(history):
 
 
 def test_the_window_of_a_past_event_is_asked_as_it_is(history):
-    """A window that ends before what is stored goes to the source unchanged, and nothing is laid beside it."""
+    """A window that ends before what is stored goes to the source unchanged; nothing is laid beside it."""
     server = Server("a")
     following = filled(server, history, ["a"])
     since, until = NOW - timedelta(days=3), NOW - timedelta(days=2)
