@@ -222,7 +222,7 @@ def test_the_changelog_names_what_there_is():
 def test_the_locks_name_no_place(path):
     """A lock holds names, versions and hashes: no index, no host, no path."""
     text = path.read_text()
-    assert not re.search(r"http|file:|find-links|index|@ |://|\(/", text)
+    assert not re.search(r"https?:|file:|find-links|index|@ |://|\(/", text)
     pins = re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE)
     assert pins
     assert text.count("--hash=sha256:") >= len(pins)
