@@ -115,7 +115,7 @@ class History:
 def _chunks(
     connection: Connection, ids: Sequence[str], low: int | None = None, high: int | None = None
 ) -> dict[str, list[_Chunk]]:
-    """The chunks of each series, oldest row first; outside [low, high), seconds since 1970, without values."""
+    """The chunks of each series, oldest first; outside [low, high), seconds since 1970, without values."""
     columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
     within = and_(
         true() if low is None else _CHUNK.c.start + _CHUNK.c.steps * _CHUNK.c.step_s > low,
