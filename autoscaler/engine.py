@@ -24,6 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STALE_STEPS = 3
 # A week is known once it was seen twice.
 LEARNING_DAYS = 14
+HUNDRED = 100  # series that share a time budget
 
 
 def forecast(
@@ -42,7 +43,7 @@ def forecast(
 
     `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware; one for all, or one
     a unique_id) is floored to it. `model` is one name for all or one a unique_id. The seasonal naive runs
-    here, other models in a child process with `timeout_s` for the series of each; who fails there, or does
+    here, other models in a child process with `timeout_s` for each hundred series; who fails there, or does
     not pass the forecast gate, falls back, and the notes say so, as they say how far a history of less than
     two weeks has come. None where nothing is known of the last
     three steps.
@@ -69,7 +70,8 @@ def forecast(
         if history is not None and champions[name] != SEASONAL_NAIVE and name not in known
     ]
     progress = _Progress(on_progress)
-    answers = fit(tasks, timeout_s=timeout_s, on_done=progress.add) if tasks else {}
+    hundreds = -(-len(tasks) // HUNDRED)
+    answers = fit(tasks, timeout_s=timeout_s * hundreds, on_done=progress.add) if tasks else {}
     results: dict[str, Forecast | None] = {}
     for name, history in histories.items():
         results[name] = known.get(name)

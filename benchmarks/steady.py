@@ -1,7 +1,7 @@
 """A tick of 1,000 pools that follow one-minute series over a network, once their 14 days are filled in.
 
 The source answers from memory, the pools live in the fake cloud, mode observe. `first_s`: the tick that fits
-every model; `steady_s`: the median of those that follow, a minute apart; `hour_s`: the first of the next hour.
+every model; `steady_s`: the median of the next ones, a minute apart; `hour_s`: the first of the next hour.
 """
 
 from __future__ import annotations

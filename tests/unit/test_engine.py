@@ -309,3 +309,12 @@ def test_a_memo_holds_no_more_than_the_last_call(children):
     for number in range(3):
         run([load(f"s{number}"), load("always")], "seasonal_naive", memo=memo)
     assert len(memo) == 2
+
+
+@pytest.mark.parametrize(("count", "budget_s"), [(1, 30.0), (100, 30.0), (101, 60.0), (1000, 300.0)])
+def test_the_time_budget_grows_by_the_hundred(count, budget_s, monkeypatch):
+    """A thousand pools are not pressed into the time of a hundred: none falls back for being many."""
+    budgets = []
+    monkeypatch.setattr(engine, "fit", lambda _tasks, **more: budgets.append(more["timeout_s"]) or {})
+    run([load(f"s{k}", hours=72) for k in range(count)], "ridge", horizon=2)
+    assert budgets == [budget_s]
