@@ -28,9 +28,7 @@ def drained(waiting: Floats, arrivals: Floats | None = None, *, drain_s: float) 
     of items, and absent. BadInput where `drain_s` is not above zero or the arrays differ in length.
     """
     if not 0 < drain_s < np.inf:
-        raise BadInput(
-            f"a backlog cannot be drained within {drain_s:g} s; give a time above zero, such as 5m"
-        )
+        raise BadInput(f"a backlog cannot be drained within {drain_s:g} s; give a time above 0, such as 5m")
     if arrivals is None:
         return _counted(waiting) / drain_s
     if len(waiting) != len(arrivals):
