@@ -102,7 +102,7 @@ def _names(expression: str) -> Iterator[str]:
 
 
 def batches(names: Sequence[str], queries: Mapping[str, CloudWatchQuery], periods: int) -> list[list[str]]:
-    """The series in as few requests as hold all their points: a metric that goes on over pages costs again."""
+    """The series in as few requests as hold all their points: a metric counts again on each page."""
     most = max(1, MOST_POINTS // max(1, periods))
     made: list[list[str]] = []
     size = MOST_QUERIES
