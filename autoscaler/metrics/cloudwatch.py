@@ -30,6 +30,7 @@ from autoscaler.metrics.cloudwatch_queries import (
     written,
     wrong,
 )
+from autoscaler.metrics.examining import span_s
 from autoscaler.metrics.periods import Window, window
 from autoscaler.ports import Check, Clock, Samples
 from policies.units import format_duration
@@ -126,7 +127,7 @@ class CloudWatchMetrics:
             mend = "give credentials by the environment, a profile or a role"
             return (Check(what=self._told_name, ok=False, why=str(error), mend=mend),)
         look = Examination(self._source, self._clock.now(), client)
-        since = self._clock.now() - timedelta(seconds=look.span_s)
+        since = self._clock.now() - timedelta(seconds=span_s(self._source.step_s))
         try:
             samples = self.samples([], since, None)
         except MetricsError as error:
@@ -189,7 +190,7 @@ class CloudWatchMetrics:
             if self._clock.monotonic() > deadline:
                 raise Unreachable("cloudwatch:GetMetricData: its pages did not end within the deadline")
             page = self._page(client, request)
-            results = page.get("MetricDataResults", ())
+            results = [result for result in page.get("MetricDataResults", ()) if result.get("Id") in owner]
             for made_id, times in Counter(result["Id"] for result in results).items():
                 found[owner[made_id]].several = max(found[owner[made_id]].several, times)
             for result in results:
@@ -229,7 +230,8 @@ class CloudWatchMetrics:
         said = tuple(f"{name}: {text}" for text in dict.fromkeys(found.messages))
         if found.status in _FAILED:
             return Answer(warnings=(f"{name}: {_FAILED[found.status]}", *said))
-        if (several := max(found.several, len(found.labels))) > 1:
+        labels = len(found.labels) if self._query(name).expression else 1
+        if (several := max(found.several, labels)) > 1:
             some = ", ".join(sorted(found.labels)[:3])
             why = f"{several} series came ({some}); wrap the expression in SUM(...)"
             return Answer(warnings=(f"{name}: refused: {why}", *said))

@@ -8,16 +8,14 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-import numpy as np
-
 from autoscaler import aws
 from autoscaler.connections import CloudWatchQuery, CloudWatchSource
 from autoscaler.errors import MetricsError, ProviderError
-from autoscaler.metrics.cloudwatch_queries import HOUR_S, batches, cost_usd, metrics_of
+from autoscaler.metrics.cloudwatch_queries import batches, cost_usd, metrics_of
+from autoscaler.metrics.examining import checks_of
 from autoscaler.ports import Check, Samples
 from policies.units import HOURS_A_MONTH, format_duration, format_usd
 
-MOST_LISTED = 10  # queries whose metric is looked for by name
 MOST_PAGES = 4  # of 500 metrics each
 SKEW_S = 30.0  # AWS refuses calls whose clock is five minutes off
 
@@ -30,11 +28,6 @@ class Examination:
     now: datetime
     client: Any
 
-    @property
-    def span_s(self) -> int:
-        """How far back a point counts as a sign of life, in seconds."""
-        return max(3 * HOUR_S, 20 * self.source.step_s)
-
     def refused(self, error: MetricsError) -> Check:
         """The check of a source that answered nothing."""
         mend = "allow cloudwatch:GetMetricData; see whether the credentials are still valid"
@@ -42,22 +35,15 @@ class Examination:
 
     def queries(self, samples: Samples) -> Iterator[Check]:
         """A check for each query: how old its newest point is, or what may be meant where there is none."""
-        listed = 0
-        for name, query in self.source.queries.items():
-            what = f"query {name} of CloudWatch {self.source.name}"
-            said = "; ".join(text for text in samples.warnings if text.startswith(f"{name}: "))
-            mine = samples.ds[samples.unique_id == name]
-            if len(mine):
-                newest = mine.max() + np.timedelta64(self.source.step_s, "s")
-                age = self.now.timestamp() - newest.astype("datetime64[s]").astype(np.int64)
-                why = f"its newest period ended {format_duration(max(0, age))} ago"
-                part = samples.lower_bounds.get(name, "")
-                yield Check(what=what, ok=not part, why="; ".join(filter(None, [why, part, said])))
-                continue
-            listed += 1
-            why = said or f"no point within {format_duration(self.span_s)}"
-            mend = self._meant(query) if listed <= MOST_LISTED else ""
-            yield Check(what=what, ok=False, why=why, mend=mend or "see that the metric is sent")
+        source = self.source
+        return checks_of(
+            tuple(source.queries),
+            samples,
+            self.now,
+            source=f"CloudWatch {source.name}",
+            step_s=source.step_s,
+            meant=lambda name: self._meant(source.queries[name]),
+        )
 
     def skew(self, seconds: float | None) -> Check:
         """How far this clock is from that of AWS, forward positive."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from types import SimpleNamespace
 
 from botocore.validate import ParamValidator
@@ -22,27 +23,33 @@ class Refused(Exception):
 
 
 class Recorded:
-    """`answer(operation, parameters)` gives each answer; `calls` are those that were made, in order."""
+    """`answer(operation, parameters)` gives each answer; `calls` are those that were made, in order.
+
+    It is its own client: the SDK's, made once for all of them, checks what is asked and what is answered.
+    """
 
     def __init__(self, answer):
         self.calls, self._answer, self._turn = [], answer, threading.Lock()
-        self.client = aws.client(ACCOUNT, "cloudwatch")
-        events = self.client.meta.events
-        events.register("before-parameter-build.cloudwatch.*", self._asked)
-        events.register("before-call.cloudwatch.*", self._answered)
+        self.client = self
+
+    def get_metric_data(self, **parameters):
+        _ASKING.recorded = self
+        return sdk().get_metric_data(**parameters)
+
+    def list_metrics(self, **parameters):
+        _ASKING.recorded = self
+        return sdk().list_metrics(**parameters)
 
     def permissions(self):
         """The calls in AWS's words."""
         return {f"cloudwatch:{operation}" for operation, _parameters in self.calls}
 
-    def _asked(self, params, model, context, **_rest):
-        context["asked"] = params
+    def answered(self, model, asked):
+        """What the SDK is to read in place of an answer over the network."""
         with self._turn:
-            self.calls.append((model.name, dict(params)))
-
-    def _answered(self, model, context, **_rest):
+            self.calls.append((model.name, asked))
         try:
-            answer = self._answer(model.name, context["asked"])
+            answer = self._answer(model.name, asked)
         except Refused as error:
             found = {"Code": error.code, "Message": error.message, "Type": "Sender"}
             meta = {"HTTPStatusCode": error.status}
@@ -51,6 +58,33 @@ class Recorded:
         report = ParamValidator().validate(shown, model.output_shape)
         assert not report.has_errors(), report.generate_report()
         return SimpleNamespace(status_code=200), answer
+
+
+_ASKING = threading.local()
+_MAKING = threading.Lock()
+
+
+def sdk():
+    """The SDK's client, whose calls end before the network."""
+    with _MAKING:
+        return _sdk()
+
+
+@cache
+def _sdk():
+    client = aws.client(ACCOUNT, "cloudwatch")
+    events = client.meta.events
+    events.register("before-parameter-build.cloudwatch.*", _asked)
+    events.register("before-call.cloudwatch.*", _answered)
+    return client
+
+
+def _asked(params, context, **_rest):
+    context["asked"] = dict(params)
+
+
+def _answered(model, context, **_rest):
+    return _ASKING.recorded.answered(model, context["asked"])
 
 
 def result(made_id, points=(), *, label="Metric", status="Complete", messages=()):
