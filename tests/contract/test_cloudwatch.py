@@ -75,3 +75,9 @@ def test_f21_a_server_that_is_not_reached_is_one_line(account, at):
     assert url in str(caught.value)
     assert "\n" not in str(caught.value)
     assert metrics.examine()[0].ok is False
+
+
+@pytest.mark.parametrize("stamp", [1795694400, 1795694400.0, "2026-11-26T12:00:00Z"])
+def test_stamps_of_every_protocol_are_the_same_moment(stamp):
+    """AWS writes seconds or ISO 8601; each is read as an aware moment."""
+    assert aws._moment(stamp) == NOW
