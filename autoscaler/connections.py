@@ -79,9 +79,9 @@ class KubernetesProvider:
 class PrometheusSource:
     """A server of Prometheus' HTTP API. `queries` are PromQL by series id, evaluated every `step_s`.
 
-    `timeout_s` is for one request, `deadline_s` for all that are made at once, each with its retries. `tenant` is
-    sent as X-Scope-OrgID. Basic authentication by `username` and `password_file`, bearer by `token_file`, mTLS
-    by `cert_file` and `key_file`; "" is none.
+    `timeout_s` is for one request, `deadline_s` for all that are made at once, with their retries. `tenant`
+    is sent as X-Scope-OrgID. Basic authentication by `username` and `password_file`, bearer by `token_file`,
+    mTLS by `cert_file` and `key_file`; "" is none.
     """
 
     name: str

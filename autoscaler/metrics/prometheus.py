@@ -52,8 +52,8 @@ class PrometheusMetrics:
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
         """The points of the named series (all if none is named) with since <= ds < until, never after now.
 
-        `since` None: 14 days back. A series whose query fails has no samples, and `warnings` say why; a piece of
-        its time that is missing counts as failing. MetricsError where every query fails.
+        `since` None: 14 days back. A series whose query fails has no samples, and `warnings` say why; a piece
+        of its time that is missing counts as failing. MetricsError where every query fails.
         """
         now = self._clock.now()
         end = now if until is None else min(until, now)
@@ -74,7 +74,7 @@ class PrometheusMetrics:
         return _samples(f"prometheus {self._source.name}", answers)
 
     def examine(self) -> Sequence[Check]:
-        """Reachable and by whom, clock skew, and of each query: does it answer, and how old is the newest point."""
+        """Who answers, clock skew, and of each query: does it answer, and how old is its newest point."""
         return prometheus_doctor.examine(self._source, self._clock)
 
     def names(self) -> Sequence[str]:
@@ -98,7 +98,7 @@ class PrometheusMetrics:
 def _answers(
     talk: Conversation, wanted: Mapping[str, str], asked: Grid, deadline_s: float
 ) -> dict[str, Points | MetricsError]:
-    """What became of each query, several at once; after one that shows the server unusable no other begins."""
+    """What became of each query, several at once; none begins after one shows the server unusable."""
     down: list[Unusable] = []
 
     def ask(query: str) -> Points | MetricsError:

@@ -31,8 +31,11 @@ _ASIDE = re.compile(
 )
 _WORD = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?!\s*\()(?![\w:])")
 _KEYWORDS = frozenset(
-    "and or unless by without on ignoring group_left group_right offset bool inf nan atan2 default if ifnot "
-    "keep_metric_names sum min max avg group stddev stdvar count count_values bottomk topk quantile".split()
+    {
+        *("and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset"),
+        *("bool", "inf", "nan", "atan2", "default", "if", "ifnot", "keep_metric_names", "sum", "min", "max"),
+        *("avg", "group", "stddev", "stdvar", "count", "count_values", "bottomk", "topk", "quantile"),
+    }
 )
 
 

@@ -1,4 +1,4 @@
-"""Requests to a server of Prometheus' API: one deadline for all, few retries, failures in one line with the mend."""
+"""Requests to a server of Prometheus' API: one deadline, few retries, failures in one line with the mend."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Conversation:
     def _read(self, response: BaseHTTPResponse, query: str) -> bytes:
         """The body, as far as size and deadline go: one that drips is not waited for."""
         pieces, size = [], 0
-        while piece := response.read1(PIECE, decode_content=True):  # type: ignore[attr-defined]
+        while piece := response.read1(PIECE, decode_content=True):
             pieces.append(piece)
             size += len(piece)
             late = self._left() <= 0
@@ -201,14 +201,16 @@ class Conversation:
         told = _parsed(text)
         if 200 <= status < 300 and told is not None and told.get("status") == "success":
             return told
-        said = "" if told is None else f": {str(told.get('error', ''))[:SHOWN]}"
+        error = "" if told is None else str(told.get("error", ""))[:SHOWN]
+        said = f": {error}" if error else ""
         if 300 <= status < 400:
             where = response.headers.get("Location", "").partition("?")[0].rpartition("@")[2][:SHOWN]
             why = f"HTTP {status}, which sends us to {where}"
             raise self.fault(query, why, "is it a log-in page? give credentials, or mend `url`", Unusable)
         if status in {408, 429} or status >= 500:
-            mend = _MENDS.get(status, _LATER)
-            raise _AgainError(f"HTTP {status}{said}", mend, after=self._after(response))
+            after = self._after(response)
+            wait = "" if after is None else f", and to ask again in {after:g} s"
+            raise _AgainError(f"HTTP {status}{said}{wait}", _MENDS.get(status, _LATER), after=after)
         if status >= 400:
             kind = Unusable if status in _FOR_ALL else Unanswered
             raise self.fault(query, f"HTTP {status}{said}", _MENDS.get(status, _MENDS[400]), kind)
@@ -246,7 +248,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
 
 def _reason(error: HTTPError) -> str:
     """What the system said, without the objects that urllib3 shows."""
-    return str(error).rpartition(">: ")[2][:SHOWN]
+    return str(error).rpartition("): ")[2][:SHOWN]
 
 
 def _tls_mend(text: str) -> str:

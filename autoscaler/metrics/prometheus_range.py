@@ -26,7 +26,7 @@ _SOURCE = "look at what stands between us and the server"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Points from `first` to `last`, both with it, every `step_s`; seconds since 1970 UTC, multiples of the step.
+    """Points from `first` to `last` (both are), every `step_s`: multiples of it, seconds since 1970 UTC.
 
     `last` is before `first` where there are none.
     """
@@ -82,11 +82,12 @@ def points(talk: Conversation, query: str, asked: Grid) -> Points:
         try:
             entry = _entry(envelope)
             labels |= set() if entry is None else {_labels(entry)}
-            if len(labels) > 1:
-                raise UnsoundError(f"its label sets change: {' then '.join(sorted(labels))}"[:SHOWN], _ONE)
             found.append(_arrays(entry, piece))
         except UnsoundError as error:
             raise talk.fault(query, error.why, error.mend) from error
+        if len(labels) > 1:
+            why = f"its label sets change: {' then '.join(sorted(labels))}"
+            raise talk.fault(query, why[:SHOWN], _ONE)
         told.append(envelope)
     none = (np.empty(0, np.int64), np.empty(0, np.float64))
     stamps, values = zip(*(found or [none]), strict=True)
