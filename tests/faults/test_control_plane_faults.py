@@ -129,7 +129,7 @@ def test_f20_a_page_in_place_of_a_history_holds(build, page):
     """A login page, or half a file: the error has its type and names the file; nothing moves."""
     app, _ = build(AUTO.replace("last-sample", f'"{small.END:%Y-%m-%dT%H:%M:%SZ}"'))
     file = app.configuration.metrics[0].path
-    with open(file, "w") as history:
+    with open(file, "w") as history:  # noqa: PTH123 - the path is a text
         history.write(page)
     done = tick.tick(app)
     assert done.plan.actions == done.outcomes == ()
@@ -146,7 +146,7 @@ def test_f24_of_two_metrics_that_disagree_the_larger_counts(build, order):
     app, _ = build(GROWING.replace("{series: api, unit_capacity: 10}", demands))
     file = app.configuration.metrics[0].path
     stamps = [small.END - number * small.STEP for number in range(small.DAYS * 96, 0, -1)]
-    with open(file, "a") as history:
+    with open(file, "a") as history:  # noqa: PTH123 - as above
         for at in stamps:
             wave = 200 + at.hour % 3  # it lives: a metric that stands still is stuck
             history.write(f"queue,{at:%Y-%m-%dT%H:%M:%SZ},0\npending,{at:%Y-%m-%dT%H:%M:%SZ},{wave}\n")

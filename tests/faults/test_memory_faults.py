@@ -165,7 +165,7 @@ def test_f60_a_memory_that_cannot_be_used_is_learnt_anew(build, tmp_path, harm, 
     """Cut off, scrambled, of other settings, behind a gap or from the future: the same size, and why."""
     sound = wanted(tick.turn(build()))
     with sqlite3.connect(tmp_path / "world" / "loadline.db") as raw:
-        raw.execute(f"UPDATE memory SET {harm} WHERE pool = 'web'")
+        raw.execute(f"UPDATE memory SET {harm} WHERE pool = 'web'")  # noqa: S608 - ours
     raw.close()
     done = tick.turn(build())
     assert wanted(done) == sound

@@ -93,7 +93,7 @@ def test_a_file_that_says_the_same_swaps_nothing(world):
 
 def test_f67_a_freeze_survives_a_reload(world):
     """A new configuration does not lift what a person froze."""
-    from policies.policy import Freeze, Scope
+    from policies.policy import Freeze, Scope  # noqa: PLC0415 - only here
 
     running, file, _ = world
     running.app.people.freeze(Freeze(scope=Scope.ALL, why="incident"), "ann", small.END)

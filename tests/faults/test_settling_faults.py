@@ -70,7 +70,7 @@ class Desk:
             str(self.folder / "cloud.db"),
             self.clock,
             hooks=self.hooks,
-            grants=lambda pool_id, before, size: self.grants(pool_id, before, size),
+            grants=lambda pool_id, before, size: self.grants(pool_id, before, size),  # noqa: PLW0108 - late
         )
         self.pools = Forgetful(self.cloud) if self.forgets else self.cloud
 

@@ -170,7 +170,7 @@ def test_f60_a_corrupt_store_is_told(path, damage):
     with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     raw.close()
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123 - the path is text everywhere here
         whole = file.read()
     noise = np.random.default_rng(3).bytes(len(whole))
     damaged = {
@@ -178,7 +178,7 @@ def test_f60_a_corrupt_store_is_told(path, damage):
         "torn": whole[: len(whole) // 3],
         "scrambled": whole[:100] + noise[100:],
     }[damage]
-    with open(path, "wb") as file:
+    with open(path, "wb") as file:  # noqa: PTH123 - as above
         file.write(damaged)
     with pytest.raises(StoreError, match=r"corrupt|no SQLite file") as caught:
         History(connect(path)).read(["web"])

@@ -58,7 +58,7 @@ class World:
 @st.composite
 def worlds(draw, scalers: tuple[str, ...] = SCALERS) -> World:
     names = NAMES[: draw(st.integers(1, len(NAMES)))]
-    chance = Random(draw(st.integers(0, 2**32)))
+    chance = Random(draw(st.integers(0, 2**32)))  # noqa: S311 - worlds, not secrets
     pools = tuple(pool(chance, name) for name in names)
     return World(
         snapshot=Snapshot(taken_at=NOW, pools=pools),

@@ -470,7 +470,7 @@ def test_p3_nothing_shrinks_while_a_signal_is_not_known_or_bad(world):
 @given(st.integers(0, 2**32), st.integers(0, 60))
 def test_conditions_can_only_hold_more_of_a_shrink(seed, wanted):
     """But for approvals, what is known beside the pools makes no change larger."""
-    chance = Random(seed)
+    chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pool, policy = draw.pool(chance, "api"), draw.policy(chance)
     known = replace(draw.conditions(chance, (pool,)), approvals=())
     quiet = replace(policy, interlocks=replace(policy.interlocks, signals=()))

@@ -370,7 +370,7 @@ def test_the_guard_that_leaves_the_least_is_named_and_the_first_of_equals():
 @given(st.integers(0, 2**32), st.integers(0, 60), st.integers(0, 60), st.sampled_from(["", "stale"]))
 def test_guards_only_make_a_change_smaller(seed, wanted, need, refusal):
     """Whatever the guards say, the size lies between the present one and the wish; no guard, no clipping."""
-    chance = Random(seed)
+    chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pool = draw.pool(chance, "api")
     policy = draw.policy(chance)
     known = Ledger((pool,), [draw.change(chance, ("api",)) for _ in range(3)], NOW)
@@ -389,7 +389,7 @@ def test_guards_only_make_a_change_smaller(seed, wanted, need, refusal):
 @given(st.integers(0, 2**32), st.integers(0, 60), st.integers(0, 60))
 def test_a_larger_wish_never_ends_smaller(seed, one, other):
     """Monotone: the size that passes does not fall as the wish rises."""
-    chance = Random(seed)
+    chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pool, policy = draw.pool(chance, "api"), draw.policy(chance)
     known = Ledger((pool,), [draw.change(chance, ("api",)) for _ in range(3)], NOW)
     conditions = draw.conditions(chance, (pool,))
@@ -405,7 +405,7 @@ def test_a_larger_wish_never_ends_smaller(seed, one, other):
 @given(st.integers(0, 2**32))
 def test_f68_budgets_are_not_refilled_by_a_restart(seed):
     """A ledger built anew from the changes that were made leaves what the one that spent them left."""
-    chance = Random(seed)
+    chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pools = [draw.pool(chance, name) for name in draw.NAMES[:3]]
     running = Ledger(pools, (), NOW)
     done, after = [], {pool.id: pool.desired for pool in pools}

@@ -207,7 +207,7 @@ def test_f43_a_pool_whose_growth_does_not_serve_yet_does_not_shrink():
 @given(st.integers(0, 2**32), st.integers(0, 60))
 def test_interlocks_hold_no_growth_and_all_of_a_shrink(seed, wanted):
     """Whatever the rules and the conditions: growth passes, and a shrink that is held is held whole."""
-    chance = Random(seed)
+    chance = Random(seed)  # noqa: S311 - worlds, not secrets
     pools = tuple(draw.pool(chance, name) for name in draw.NAMES[:3])
     rules, known = draw.interlocks(chance), draw.conditions(chance, pools)
     changes = [draw.change(chance, draw.NAMES[:3]) for _ in range(3)]
@@ -300,7 +300,7 @@ ZONES = ("UTC", "Europe/Rome", "America/New_York", "Australia/Lord_Howe", "Asia/
     st.sampled_from(ZONES),
     st.integers(0, 1439),
     st.integers(1, 1440),
-    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001 - made aware below
 )
 def test_f36_a_window_covers_all_that_a_clock_on_the_wall_shows(zone, start, lasts, moment):
     """Whenever the wall's clock reads within the window of that day or the day before, it is open."""

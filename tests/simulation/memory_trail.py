@@ -1,5 +1,7 @@
 """The store in memory: it answers as the one of a file does, without a disk (test_conformance.py)."""
 
+# ruff: noqa: ARG002 - the store's own has a use for all that is told
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -289,7 +289,7 @@ class Node:
         for provider, wired in self.owners.items():
             try:
                 shown, unseen = wired.list()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - as the program does: a failure becomes a gap
                 gaps.append(Gap(source=f"provider {provider}", code=type(error).__name__, why=str(error)))
                 unanswered |= dict.fromkeys(world.of_provider(provider), str(error))
                 continue

@@ -60,7 +60,7 @@ class World:
     def __init__(self, seed: int, *, ticks: int = TICKS, tell: bool = False) -> None:
         """Build it; nothing runs yet. `tell` keeps the story."""
         self.seed, self.limit = seed, ticks
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311 - a simulation is no secret
         self.clockwork = Clockwork()
         self.trail = MemoryTrail()
         self.people = MemoryPeople()
@@ -128,7 +128,7 @@ class World:
             except Killed:
                 self._ended(name)
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - P9 is that none comes here
                 self.oracle.blame(self.clockwork.now, "P9", f"{type(error).__name__}: {error}")
             finally:
                 self.struck += it.wire.struck

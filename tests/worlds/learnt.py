@@ -53,7 +53,7 @@ def rows(values: Mapping[str, np.ndarray], end: datetime = END) -> list[str]:
         f"{name},{end - timedelta(seconds=STEP_S * (len(y) - i)):%Y-%m-%dT%H:%M:%SZ},{value:.6g}"
         for name, y in values.items()
         for i, value in enumerate(y.tolist())
-        if value == value
+        if value == value  # noqa: PLR0124 - NaN
     ]
 
 
