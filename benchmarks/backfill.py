@@ -1,4 +1,4 @@
-"""Fourteen days of 1,000 series at a minute from a server of Prometheus' API on loopback, fifty series a call.
+"""Fourteen days of 1,000 series at a minute, by Prometheus' API on loopback, fifty series a call.
 
 The server is a process of its own that answers from memory, so that the figures are the client's: asking,
 unpacking, checking, arrays. A real one takes its own time beside that.

@@ -1,4 +1,4 @@
-"""A server on loopback that answers as Prometheus' API, or as badly as a test wants; it keeps each request."""
+"""A server on loopback that answers as Prometheus' API, or as badly as a test wants, and keeps requests."""
 
 from __future__ import annotations
 

@@ -300,6 +300,7 @@ def test_the_doctor_stops_where_nobody_answers():
     assert check.ok is False
     assert "no connection" in check.why
     assert check.mend
-    (check,) = metrics("http://127.0.0.1:1", token_file="/nowhere/token").examine()
+    settings = {"token_file": "/nowhere/token"}
+    (check,) = metrics("http://127.0.0.1:1", **settings).examine()
     assert check.ok is False
     assert "token_file" in check.why

@@ -364,7 +364,7 @@ def test_f23_the_metrics_of_a_query_are_found(query, names):
     assert metric_names(query) == names
 
 
-def test_f77_secrets_are_in_no_error(tmp_path):
+def test_secrets_are_in_no_error(tmp_path):
     """Whatever a server sends back: password, token, header and what is made of them are hidden."""
     (tmp_path / "secret").write_text("hunter22/very+secret")
     seen = []

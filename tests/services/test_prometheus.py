@@ -1,4 +1,4 @@
-"""The source against a real Prometheus (Debian package `prometheus`), with a few hours of back-filled samples."""
+"""The source against a real Prometheus (Debian package `prometheus`) with a few hours of samples."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from autoscaler.metrics.prometheus_range import MOST_POINTS, PATH
 
 pytestmark = pytest.mark.slow  # a server is begun, and blocks are written for it
 
-PODS = {"web-7d4b9c6f58-x2x4z": 60, "web-7d4b9c6f58-b9c2d": 120, "web-api-7d4b9c6f58-zzzzz": 6000}  # a minute
+# Requests a minute of each pod; the last one is of another workload.
+PODS = {"web-7d4b9c6f58-x2x4z": 60, "web-7d4b9c6f58-b9c2d": 120, "web-api-7d4b9c6f58-zzzzz": 6000}
 GAP = range(60, 80)  # minutes without a scrape
 
 
 def history(first):
-    """Three hours of minutes from `first` in OpenMetrics: a counter of each pod with a gap, and two queues."""
+    """Three hours of minutes from `first` in OpenMetrics: counters of pods with a gap, and two queues."""
     lines = ["# TYPE http_requests counter"]
     for pod, pace in PODS.items():
         lines += [
@@ -85,7 +86,7 @@ def metrics(prometheus, **queries):
 
 
 def test_a_rate_comes_as_it_was_scraped_and_a_gap_stays_one(prometheus):
-    """The catalogue's query of a workload sums its own pods; minutes without scrapes are absent, never zero."""
+    """The catalogue sums a workload's own pods; minutes without scrapes are absent, never zero."""
     (http,) = (one for one in CATALOGUE if one.name == "http")
     source = metrics(prometheus, web=http.of_workload("shop", "web"))
     samples = source.samples([], SystemClock().now() - timedelta(hours=3), None)
@@ -102,7 +103,7 @@ def test_a_rate_comes_as_it_was_scraped_and_a_gap_stays_one(prometheus):
 
 
 def test_long_times_come_in_pieces_that_the_server_takes(prometheus):
-    """Fourteen days at a minute come whole; one point more than 11,000 in one query is refused by the server."""
+    """Fourteen days at a minute come whole; more than 11,000 points in one query are refused by the server."""
     samples = metrics(prometheus, one="vector(1)").samples([], None, None)
     assert samples.y.size == 14 * 1440
     assert (np.diff(samples.ds) == np.timedelta64(60, "s")).all()
@@ -143,7 +144,7 @@ def test_the_doctor_names_server_clock_and_the_nearest_metric(prometheus):
 
 
 def test_the_server_takes_every_query_of_the_catalogue(prometheus):
-    """Each parses, each listing too; what is offered is what the server has, and its listing gives a query."""
+    """Each parses, each listing too; what is offered is what the server has; a listing gives a query."""
     source = metrics(prometheus)
     names = source.names()
     assert {"http_requests_total", "celery_queue_length"} <= set(names)
