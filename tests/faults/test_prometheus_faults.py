@@ -120,6 +120,10 @@ def test_f19_it_is_tried_again_twice_with_growing_rests(status):
     assert samples.y.size == 5
     assert len(server.asked) == 3
     assert 0.75 <= clock.monotonic() <= 1.5
+    _, _, another = asked(
+        lambda _, fields, count: ones(fields) if count == 3 else Reply(status=status), ("api",)
+    )
+    assert another.monotonic() != clock.monotonic()
     text, server, _ = refused(lambda *_: Reply(status=status), f"HTTP {status} (3 attempts)")
     assert len(server.asked) == 3
     assert "; " in text
