@@ -163,14 +163,11 @@ def test_f19_a_time_out_is_tried_again_within_one_deadline():
 
 
 def test_f19_a_body_that_drips_ends_at_the_deadline():
-    """Bytes that come one by one keep no call beyond the deadline for all."""
-    refused(
-        lambda *_: Reply(b"x" * 1000, drip_s=0.02),
-        "for all queries of the source together",
-        clock=RealTime(NOW),
-        deadline_s=0.2,
-    )
-    assert_ended()
+    """Bytes that come one by one keep no call beyond the deadline for all, and no thread either."""
+    with serving(lambda *_: Reply(b"x" * 1000, drip_s=0.02)) as server:
+        with pytest.raises(MetricsError, match="for all queries of the source together"):
+            metrics(server.url, clock=RealTime(NOW), deadline_s=0.2).samples([], NOW - FIVE, None)
+        assert_ended()
 
 
 def test_f19_one_bad_query_never_stops_the_others():
