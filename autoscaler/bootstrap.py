@@ -124,9 +124,9 @@ def _followed(source: Metrics, history: History) -> Metrics:
 
 
 def _metrics(source: MetricsSource | RemoteSource, clock: Clock) -> Metrics:
-    """The source as it is; what it imports is imported here. MetricsError for a query that cannot be asked."""
+    """The source as it is; MetricsError for a query that cannot be asked."""
     if isinstance(source, PrometheusSource):
-        from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - urllib3 where it is asked
+        from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - where it is asked
 
         return PrometheusMetrics(source, clock)
     if isinstance(source, CloudWatchSource):
