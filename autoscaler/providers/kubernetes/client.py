@@ -52,6 +52,15 @@ class Conflicting(Owned):
         self.managers = managers
 
 
+class Expired(Unreachable):
+    """The place in a list is too old; `token` is where to go on, "" for from the beginning."""
+
+    def __init__(self, message: str, token: str) -> None:
+        """`token` as the server gave it."""
+        super().__init__(message)
+        self.token = token
+
+
 class Client:
     """The calls of one cluster; safe to use from several threads."""
 
@@ -143,6 +152,8 @@ def refused(answer: Answer, right: str) -> ProviderError:
         return Denied(f"{why} (the right to {right} is needed)")
     if answer.status == NOT_FOUND:
         return NotFound(why)
+    if answer.status == GONE:
+        return Expired(why, str(answer.body.get("metadata", {}).get("continue") or ""))
     if answer.status == 429:
         return Throttled(why, retry_after=_seconds(answer.headers.get("retry-after")))
     if answer.status >= 500:

@@ -8,13 +8,17 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One kind of object: `group` "" is the core one; `namespaced` says where it lives."""
+    """One kind of object: `group` "" is the core one; `namespaced` says where it lives.
+
+    `optional`: a cluster may do without the kind, and then has no such objects.
+    """
 
     group: str
     version: str
     plural: str
     kind: str
     namespaced: bool = True
+    optional: bool = False
 
     @property
     def api_version(self) -> str:
@@ -39,12 +43,14 @@ STATEFUL_SETS = Resource(group="apps", version="v1", plural="statefulsets", kind
 HPAS = Resource(
     group="autoscaling", version="v2", plural="horizontalpodautoscalers", kind="HorizontalPodAutoscaler"
 )
-SCALED_OBJECTS = Resource(group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject")
+SCALED_OBJECTS = Resource(
+    group="keda.sh", version="v1alpha1", plural="scaledobjects", kind="ScaledObject", optional=True
+)
 BUDGETS = Resource(group="policy", version="v1", plural="poddisruptionbudgets", kind="PodDisruptionBudget")
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod")
 NODES = Resource(group="", version="v1", plural="nodes", kind="Node", namespaced=False)
 NODE_POOLS = Resource(
-    group="karpenter.sh", version="v1", plural="nodepools", kind="NodePool", namespaced=False
+    group="karpenter.sh", version="v1", plural="nodepools", kind="NodePool", namespaced=False, optional=True
 )
 REVIEWS = Resource(
     group="authorization.k8s.io",
