@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,24 +144,29 @@ def _answer(response: Any, right: str) -> Answer:
 def refused(answer: Answer, right: str) -> ProviderError:
     """The error of an answer that is none."""
     why = f"{right}: {answer.body.get('message') or answer.status}"
-    if answer.status == 409:
-        return _conflict(answer, why)
-    if answer.status == UNAUTHORIZED:
-        return Denied(f"{why}; the credentials are not (or no longer) known to the server: renew them")
-    if answer.status == 403:
-        return Denied(f"{why} (the right to {right} is needed)")
-    if answer.status == NOT_FOUND:
-        return NotFound(why)
-    if answer.status == GONE:
-        return Expired(why, str(answer.body.get("metadata", {}).get("continue") or ""))
-    if answer.status == 429:
-        return Throttled(why, retry_after=_seconds(answer.headers.get("retry-after")))
+    if answer.status in _REFUSED:
+        return _REFUSED[answer.status](answer, why, right)
     if answer.status >= 500:
-        return Unreachable(why, retry_after=_seconds(answer.headers.get("retry-after"), RETRY_S * 6))
+        return Unreachable(why, retry_after=_seconds(answer, 30.0))
     return Invalid(why)
 
 
-def _seconds(text: str | None, default: float = RETRY_S) -> float:
+_REFUSED: Mapping[int, Callable[[Answer, str, str], ProviderError]] = {
+    UNAUTHORIZED: lambda _answer, why, _right: Denied(
+        f"{why}; the credentials are not (or no longer) known to the server: renew them"
+    ),
+    403: lambda _answer, why, right: Denied(f"{why} (the right to {right} is needed)"),
+    NOT_FOUND: lambda _answer, why, _right: NotFound(why),
+    409: lambda answer, why, _right: _conflict(answer, why),
+    GONE: lambda answer, why, _right: Expired(
+        why, str(answer.body.get("metadata", {}).get("continue") or "")
+    ),
+    429: lambda answer, why, _right: Throttled(why, retry_after=_seconds(answer, RETRY_S)),
+}
+
+
+def _seconds(answer: Answer, default: float) -> float:
+    text = answer.headers.get("retry-after")
     return float(text) if text and text.isdigit() else default
 
 
@@ -184,9 +189,11 @@ def _connected(settings: KubernetesProvider) -> Any:
     file = settings.kubeconfig or None
     try:
         if file is None and not _has_file(config.KUBE_CONFIG_DEFAULT_LOCATION):
-            config.load_incluster_config(client_configuration=found)
+            config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config(file, settings.context or None, found, persist_config=False)
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                file, settings.context or None, found, persist_config=False
+            )
     except (config.ConfigException, OSError, ValueError) as error:
         raise Invalid(
             f"no credentials for {settings.name}: {file or 'KUBECONFIG and the pod'}: {error}; "

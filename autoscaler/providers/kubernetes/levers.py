@@ -20,8 +20,8 @@ Target = tuple[str, str, str]  # namespace, deployment or statefulset, name
 class Lever:
     """The one field that sets the size. `item` is the object that has it, `value` what it is now.
 
-    `subresource` is where it is written ("scale" or ""); `least` and `most` are the object's own bounds of it.
-    `ceiling` is the name of the field with the maximum, "" where there is none. `paused`: why it does nothing.
+    `subresource` is where it is written ("scale" or ""); `least` and `most` are the object's own bounds.
+    `ceiling` names the field with the maximum, "" where there is none. `paused`: why it does nothing.
     """
 
     resource: Resource

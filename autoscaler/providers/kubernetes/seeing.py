@@ -166,7 +166,7 @@ def _deploying(target: Target, item: Mapping[str, Any]) -> str:
 
 
 def _revisions_differ(status: Mapping[str, Any]) -> bool:
-    return status.get("updateRevision", "") != status.get("currentRevision", "")
+    return bool(status.get("updateRevision", "") != status.get("currentRevision", ""))
 
 
 def _budgets(target: Target, item: Mapping[str, Any], around: Surroundings) -> Iterator[Obstacle]:

@@ -96,7 +96,9 @@ def _waiting(pod: Mapping[str, Any]) -> Target | None:
     ):
         return None
     metadata = pod["metadata"]
-    owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), {})
+    owner: Mapping[str, Any] = next(
+        (one for one in metadata.get("ownerReferences") or () if one.get("controller")), {}
+    )
     if owner.get("kind") == "StatefulSet":
         return (metadata["namespace"], "statefulset", owner["name"])
     end = f"-{(metadata.get('labels') or {}).get('pod-template-hash')}"
@@ -144,7 +146,7 @@ def _is(item: Mapping[str, Any], kind: str) -> str:
 
 
 def _zone(node: Mapping[str, Any]) -> str:
-    return (node["metadata"].get("labels") or {}).get(ZONE, "")
+    return str((node["metadata"].get("labels") or {}).get(ZONE, ""))
 
 
 def _full(pool: Mapping[str, Any]) -> str:

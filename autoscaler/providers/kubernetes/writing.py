@@ -1,4 +1,4 @@
-"""Changes: server-side apply under our own name, at the version that was read, never against another's will."""
+"""Changes: server-side apply under our own name, at the version that was read, forced on nobody."""
 
 from __future__ import annotations
 
