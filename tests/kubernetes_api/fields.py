@@ -28,7 +28,7 @@ class Conflict(Exception):
         self.found = found
 
 
-def leaves(item, *, status=False):
+def leaves(item):
     """Path to value of everything that can have a manager."""
     found = {}
 
@@ -39,13 +39,12 @@ def leaves(item, *, status=False):
         else:
             found[path] = value
 
-    for name, value in item.items():
-        if name == "metadata":
-            for part in OF_METADATA:
-                if value.get(part):
-                    walk(value[part], ("metadata", part))
-        elif name not in {"apiVersion", "kind", "status"} or (name == "status" and status):
-            walk(value, (name,))
+    metadata = item.get("metadata", {})
+    for part in OF_METADATA:
+        if metadata.get(part):
+            walk(metadata[part], ("metadata", part))
+    for name in item.keys() - {"metadata", "apiVersion", "kind", "status"}:
+        walk(item[name], (name,))
     return found
 
 
@@ -96,7 +95,7 @@ def managed(item):
     }
 
 
-def write(item, before, owners, changed, api_version, now):
+def write(item, before, owners, *, changed, api_version, now):
     """Put the entries on the object; `time` of one moves where its fields or their values did."""
     times = {
         Owner(one["manager"], one["operation"], one.get("subresource", "")): one["time"]

@@ -17,7 +17,7 @@ def named(kind, name, namespace="shop", **metadata):
     }
 
 
-def workload(kind="Deployment", name="web", namespace="shop", replicas=4, template=None, **metadata):
+def workload(kind="Deployment", name="web", *, namespace="shop", replicas=4, template=None, **metadata):
     """A workload of pods that do nothing; `replicas` None leaves them out of the manifest."""
     labels = {"app": name}
     marks = {"annotations": template} if template else {}
@@ -34,7 +34,7 @@ def target(name="web", kind="Deployment"):
     return {"apiVersion": "apps/v1", "kind": kind, "name": name}
 
 
-def hpa(name="web", least=2, most=10, aims_at="web", namespace="shop", kind="Deployment", **metadata):
+def hpa(name="web", least=2, most=10, *, aims_at="web", namespace="shop", kind="Deployment", **metadata):
     """A HorizontalPodAutoscaler by CPU; `least` None leaves minReplicas out of the manifest."""
     usage = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}
     spec = {"scaleTargetRef": target(aims_at, kind), "maxReplicas": most}
@@ -88,7 +88,7 @@ def node_pool(name="general", cpu="100", used="40"):
     }
 
 
-def pod(name, owner, owner_kind="ReplicaSet", namespace="shop", phase="Pending", why="Unschedulable"):
+def pod(name, owner, owner_kind="ReplicaSet", *, namespace="shop", phase="Pending", why="Unschedulable"):
     """A pod of a ReplicaSet `NAME-HASH` or of a StatefulSet, that finds no node."""
     reference = {"kind": owner_kind, "name": owner, "controller": True}
     labels = {"pod-template-hash": owner.rpartition("-")[2]} if owner_kind == "ReplicaSet" else {}
@@ -116,4 +116,4 @@ def populate(api, deployments, *, autoscaled=0, nodes=20, namespaces=10):
         name, namespace = f"web-{number:04}", f"team-{number % namespaces}"
         put(api, workload(name=name, namespace=namespace, replicas=None))
         if number < autoscaled:
-            put(api, hpa(name, None, 20, name, namespace))
+            put(api, hpa(name, None, 20, aims_at=name, namespace=namespace))

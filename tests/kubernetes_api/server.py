@@ -18,6 +18,7 @@ PATH = re.compile(
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?"
 )
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+REVIEWING = "create authorization.k8s.io/selfsubjectaccessreviews"
 VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
 REASONS = {
     401: "Unauthorized",
@@ -164,13 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Tests have their own words."""
 
-    def date_time_string(self, timestamp=None):
+    def date_time_string(self, _timestamp=None):
         return format_datetime(self.api.clock.now(), usegmt=True)
 
     def do_GET(self):
         self._serve()
 
-    do_POST = do_PATCH = do_DELETE = do_GET
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
 
     def _serve(self):
         parts = urlsplit(self.path)
@@ -183,9 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and self._spoilt_before(fault, query):
             return
         try:
-            if self.api.token and self.headers.get("Authorization") != f"Bearer {self.api.token}":
-                raise Rejected(401, "Unauthorized", "Unauthorized")
-            code, answer = self._answer(parts.path, kind, right, where, query, body)
+            self._known()
+            code, answer = self._answer(kind, right, where, query=query, body=body)
         except Rejected as rejected:
             code, answer = rejected.code, _status(rejected)
         if fault is not None and fault.what == "lost":
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _right(self, path):
         found = PATH.fullmatch(path)
         if path == REVIEW:
-            return None, "create authorization.k8s.io/selfsubjectaccessreviews", {}
+            return None, REVIEWING, {}
         if not found:
             return None, f"{self.command.lower()} {path}", {}
         where = {name: unquote(value or "") for name, value in found.groupdict().items()}
@@ -228,11 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _answer(self, path, kind, right, where, query, body):
+    def _known(self):
+        if self.api.token and self.headers.get("Authorization") != f"Bearer {self.api.token}":
+            raise Rejected(401, "Unauthorized", "Unauthorized")
+
+    def _answer(self, kind, right, where, *, query, body):
         api = self.api
-        if path == "/version":
+        if right == "get /version":
             return 200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0-fake"}
-        if path == REVIEW:
+        if right == REVIEWING:
             return 201, {**body, "status": self._review(body["spec"]["resourceAttributes"])}
         if kind is None:
             raise Rejected(404, "NotFound", "the server could not find the requested resource")
@@ -247,9 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
             if not name:
                 return 200, api.store.page(kind, namespace, query)
             return 200, _shown(kind, api.store.get(kind, namespace, name), where["sub"])
-        return self._change(kind, where, query, body)
+        return self._change(kind, where, query=query, body=body)
 
-    def _change(self, kind, where, query, body):
+    def _change(self, kind, where, *, query, body):
         store, namespace, name, sub = self.api.store, where["namespace"], where["name"], where["sub"]
         manager, dry = query.get("fieldManager") or "unknown", query.get("dryRun") == "All"
         if self.command == "POST":

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from tests.kubernetes_api import fields
 
 EXPIRED = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-    "without the continue parameter."
+    "The provided continue parameter is too old to display a consistent list result. "
+    "You can start a new list without the continue parameter."
 )
 
 
@@ -79,7 +79,7 @@ class Store:
         self.lock = threading.RLock()
         self.objects = {kind: {} for kind in KINDS}
         self.controllers = True
-        self.admits = lambda kind, item: item  # a mutating webhook
+        self.admits = lambda item: item  # a mutating webhook
         self._version = 1000
         self._snapshots = {}
 
@@ -109,7 +109,12 @@ class Store:
             owner = fields.Owner(manager, "Update")
             empty = {"metadata": {}}
             fields.write(
-                item, empty, {owner: set(fields.leaves(item))}, set(), kind.api_version, self.stamp()
+                item,
+                empty,
+                {owner: set(fields.leaves(item))},
+                changed=set(),
+                api_version=kind.api_version,
+                now=self.stamp(),
             )
             return self._keep(kind, self._sound(kind, item), dry=dry)
 
@@ -173,18 +178,17 @@ class Store:
         wanted = (body or {}).get("metadata") or {}
         for name in ("resourceVersion", "uid"):
             if wanted.get(name) and wanted[name] != live["metadata"][name]:
+                what = f'{kind.plural}.{kind.group} "{live["metadata"]["name"]}"'
+                why = "the object has been modified; please apply your changes to the latest version"
                 raise Rejected(
-                    409,
-                    "Conflict",
-                    f'Operation cannot be fulfilled on {kind.plural}.{kind.group} "{live["metadata"]["name"]}": '
-                    "the object has been modified; please apply your changes to the latest version and try again",
+                    409, "Conflict", f"Operation cannot be fulfilled on {what}: {why} and try again"
                 )
 
     def _changed(self, kind, live, item, owners, *, dry):
         item = self._sound(kind, item)
         was, has = fields.leaves(live), fields.leaves(item)
         moved = {path for path in was.keys() | has.keys() if was.get(path, was) != has.get(path, has)}
-        fields.write(item, live, owners, moved, kind.api_version, self.stamp())
+        fields.write(item, live, owners, changed=moved, api_version=kind.api_version, now=self.stamp())
         if item == live:
             return live
         if kind.generation and item.get("spec") != live.get("spec"):
@@ -193,7 +197,7 @@ class Store:
 
     def _sound(self, kind, item):
         """With the defaults; refused where the server would refuse it."""
-        item = self.admits(kind, item)
+        item = self.admits(item)
         name, spec = item["metadata"]["name"], item.setdefault("spec", {})
         if kind.scale:
             spec.setdefault("replicas", 1)

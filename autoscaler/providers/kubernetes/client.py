@@ -109,8 +109,8 @@ class Client:
         url = f"{api.configuration.host}{path}{'?' + urlencode(query) if query else ''}"
         headers = {"Accept": "application/json", "User-Agent": "loadline"}
         headers |= {"Content-Type": content_type} if body is not None else {}
+        token = _token(api, right)
         try:
-            token = api.configuration.auth_settings().get("BearerToken", {}).get("value")
             response = api.rest_client.pool_manager.request(
                 method,
                 url,
@@ -124,6 +124,16 @@ class Client:
         except OSError as error:
             raise Unreachable(f"{right}: {api.configuration.host}: {error}") from error
         return _answer(response, right)
+
+
+def _token(api: Any, right: str) -> str:
+    """The bearer token as it is now, "" for none; Denied where it cannot be renewed."""
+    from kubernetes.config import ConfigException  # noqa: PLC0415 - as below
+
+    try:
+        return str(api.configuration.auth_settings().get("BearerToken", {}).get("value") or "")
+    except (ConfigException, OSError) as error:
+        raise Denied(f"{right}: the credentials cannot be renewed: {error}") from error
 
 
 def _answer(response: Any, right: str) -> Answer:

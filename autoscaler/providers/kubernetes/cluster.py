@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from autoscaler.connections import KubernetesProvider
@@ -11,9 +12,9 @@ from autoscaler.errors import Invalid, NotFound, Owned, ProviderError, Stale
 from autoscaler.ports import ORIGINAL_SIZE, Check, Clock
 from autoscaler.providers.kubernetes.client import Client
 from autoscaler.providers.kubernetes.examining import examined
-from autoscaler.providers.kubernetes.levers import Target
-from autoscaler.providers.kubernetes.listing import listed
-from autoscaler.providers.kubernetes.resources import WORKLOADS
+from autoscaler.providers.kubernetes.levers import Target, by_target
+from autoscaler.providers.kubernetes.listing import Item, listed
+from autoscaler.providers.kubernetes.resources import HPAS, WORKLOADS
 from autoscaler.providers.kubernetes.seeing import LAST_KEY, MARKS, ORIGINAL_MAXIMUM, Seen, seen
 from autoscaler.providers.kubernetes.surroundings import Ground, look, look_at_nodes
 from autoscaler.providers.kubernetes.writing import Writer
@@ -76,8 +77,7 @@ class Cluster:
         _let(before, size, version)
         if before.pool.desired == size:
             return before.pool
-        self._writer.set(before.lever, size, key=key)
-        return self._see(pool_id).pool
+        return self._after(before, self._writer.set(before.lever, size, key=key))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """Let the server try it without storing it; see the port."""
@@ -113,11 +113,24 @@ class Cluster:
 
     def _see(self, pool_id: str) -> Seen:
         target = self._target(pool_id)
+        item = self._get(target)
+        around = look(self._client, target[:1], self._look_at_nodes(at_most_s=GROUND_S))
+        return seen(self._settings, target, item, around)
+
+    def _after(self, before: Seen, written: Item) -> Pool:
+        """The pool after its lever was written, by the answer, and for a workload by reading it again."""
+        lever, around, item = before.lever, before.around, before.workload
+        if lever.subresource:
+            item = self._get(before.target)
+        else:
+            hpas, scaled = ([written], []) if lever.resource is HPAS else ([], [written])
+            around = replace(around, levers=by_target(hpas, scaled))
+        return seen(self._settings, before.target, item, around).pool
+
+    def _get(self, target: Target) -> Item:
         namespace, kind, name = target
         resource = WORKLOADS[kind]
-        item = self._client.ask("GET", resource.path(namespace, name), resource.right("get")).body
-        around = look(self._client, (namespace,), self._look_at_nodes(at_most_s=GROUND_S))
-        return seen(self._settings, target, item, around)
+        return self._client.ask("GET", resource.path(namespace, name), resource.right("get")).body
 
     def _target(self, name: str) -> Target:
         kind, _, rest = name.partition("/")

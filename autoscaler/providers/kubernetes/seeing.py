@@ -10,7 +10,7 @@ from autoscaler.connections import KubernetesProvider
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers.kubernetes import owners
 from autoscaler.providers.kubernetes.levers import LARGEST, Lever, Target, replicas, version
-from autoscaler.providers.kubernetes.resources import WORKLOADS
+from autoscaler.providers.kubernetes.resources import HPAS, WORKLOADS
 from autoscaler.providers.kubernetes.surroundings import Surroundings, selects
 from policies.model import Obstacle, Pool, PoolKind
 from policies.plan import Guard
@@ -29,6 +29,7 @@ KEEPS_ITS_PODS = {  # the pods' own word that they are not to be disturbed
 class Seen:
     """A pool with the objects that it was read from."""
 
+    target: Target
     pool: Pool
     lever: Lever
     workload: Mapping[str, Any]
@@ -77,7 +78,7 @@ def seen(settings: KubernetesProvider, target: Target, item: Mapping[str, Any], 
         obstacles=tuple(_obstacles(settings, target, item, lever, around)),
         lever=lever.text,
     )
-    return Seen(pool=pool, lever=lever, workload=item, around=around)
+    return Seen(target=target, pool=pool, lever=lever, workload=item, around=around)
 
 
 def _ready(item: Mapping[str, Any]) -> dict[str, int]:
@@ -115,6 +116,9 @@ def _obstacles(
         yield Obstacle(code=Guard.OWNED.value, why=owner, shrinks_only=False)
     if lever.paused:
         yield Obstacle(code=Guard.SUSPENDED.value, why=lever.paused, shrinks_only=False)
+    if lever.resource is HPAS and item["spec"].get("replicas") == 0:
+        why = f"it has no replicas, and {lever.name} lets such a workload be; scale it to one"
+        yield Obstacle(code=Guard.SUSPENDED.value, why=why, shrinks_only=False)
     if item["spec"].get("paused"):
         why = "its rollout is paused: `kubectl rollout resume` ends that"
         yield Obstacle(code=Guard.SUSPENDED.value, why=why)
