@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -89,15 +89,16 @@ class World:
 
     def settle(self, kind, name):
         """Wait until the units of a workload are there; at once on the fake."""
-        deadline = time.monotonic() + READY_S
+        clock = SystemClock()
+        deadline = clock.monotonic() + READY_S
         while True:
             item = self.hand.get(kind, name)
             status = item.get("status", {})
             seen = status.get("observedGeneration", 0) >= item["metadata"]["generation"]
             if seen and status.get("readyReplicas", 0) == item["spec"]["replicas"]:
                 return
-            assert time.monotonic() < deadline, f"{kind} {name} is not ready: {status}"
-            time.sleep(0.2)
+            assert clock.monotonic() < deadline, f"{kind} {name} is not ready: {status}"
+            clock.sleep(0.2)
 
     def with_(self, **settings):
         """The same cluster, by other settings."""
@@ -113,7 +114,7 @@ def opened(where, folder, **api):
             settings = KubernetesProvider(name="k8s", kubeconfig=fake.kubeconfig(folder / "kubeconfig"))
             yield World(hand=Hand(Client(settings), "shop"), settings=settings, clock=clock, api=fake)
         return
-    namespace = f"loadline-test-{os.getpid()}-{time.monotonic_ns()}"
+    namespace = f"loadline-test-{os.getpid()}-{secrets.token_hex(3)}"
     settings = KubernetesProvider(name="k8s", kubeconfig=REAL, namespaces=(namespace,))
     hand = Hand(Client(settings), namespace)
     hand.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})

@@ -117,7 +117,9 @@ class Client:
                 headers=headers | ({"Authorization": token} if token else {}),
                 body=None if body is None else json.dumps(body).encode(),
                 timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
-                retries=urllib3.Retry(1, connect=1, read=0, redirect=0, status=0, other=0),
+                retries=urllib3.Retry(
+                    1, connect=1, read=0, redirect=0, status=0, other=0, respect_retry_after_header=False
+                ),
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"{right}: no answer from {api.configuration.host}: {error}") from error
