@@ -83,7 +83,7 @@ def test_a_provider_says_what_it_can_and_needs(name):
 
 def test_an_unknown_provider_lists_those_there_are():
     """A name that is no provider is answered with the ones that exist."""
-    with pytest.raises(ValueError, match="there are [a-z, ]*fake"):
+    with pytest.raises(ValueError, match=r"there are [a-z, ]*fake"):
         providers.load("azur")
 
 
