@@ -23,7 +23,9 @@ def marks(description: str) -> dict[str, str]:
 
 def marked(description: str, changes: Mapping[str, str | None]) -> str:
     """The description with marks set, or taken away (None); everything else in it stays as it is."""
-    kept = [line for line in description.splitlines() if line.strip().partition("=")[0].strip() not in changes]
+    kept = [
+        line for line in description.splitlines() if line.strip().partition("=")[0].strip() not in changes
+    ]
     return "\n".join([*kept, *(f"{name}={value}" for name, value in changes.items() if value is not None)])
 
 
