@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
 from typing import Any
@@ -46,7 +47,7 @@ def _of_one(
         what="compute.instanceGroupManagers.update",
         ok=None,
         why="it cannot be asked for without changing a group",
-        mend="see that the role for acting in docs/google.md is granted, before a pool's mode is more than observe",
+        mend="grant the role for acting in docs/google.md before a pool's mode is more than observe",
     )
 
 
@@ -55,7 +56,12 @@ def _on_first(
 ) -> Check:
     if not places:
         return Check(what=what, ok=None, why="there is nothing to ask it of")
-    return _asked(what, lambda: call(places[0]), settings)[1]
+
+    def ask() -> Any:
+        with suppress(NotFound):  # what is not there was at least allowed
+            return call(places[0])
+
+    return _asked(what, ask, settings)[1]
 
 
 def _may_act(api: Compute, settings: GoogleProvider, places: Sequence[Place]) -> Check:
@@ -71,11 +77,12 @@ def _may_act(api: Compute, settings: GoogleProvider, places: Sequence[Place]) ->
 
 
 def _asked(what: str, call: Callable[[], Any], settings: GoogleProvider) -> tuple[Any, Check]:
-    """The call's answer and what it says of a permission; what is not there was at least allowed."""
+    """The call's answer, and what it says of a permission."""
     try:
         return call(), Check(what=what, ok=True)
-    except NotFound:
-        return None, Check(what=what, ok=True)
+    except NotFound as error:
+        mend = f"is there a project {settings.project}? correct `project`"
+        return None, Check(what=what, ok=False, why=str(error), mend=mend)
     except Denied as error:
         return None, Check(what=what, ok=False, why=str(error), mend=_grant(what, settings))
     except ProviderError as error:

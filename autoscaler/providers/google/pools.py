@@ -67,7 +67,7 @@ class GooglePools:
             yield self._shown(Group(place=place, manager=manager, autoscaler=found))
 
     def read(self, pool_id: str) -> Pool:
-        """One group as it is now; NotFound if it is gone. What failed in it is asked where it is not stable."""
+        """One group as it is now; NotFound if it is gone. Where it is not stable, its errors are read too."""
         return self._shown(self._group(place_of(pool_id)))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
@@ -233,7 +233,7 @@ def request_id(project: str, place: Place, key: str) -> str:
 
 
 def _floor(scaler: Any, size: int, request: str) -> dict[str, Any]:
-    """What changes on an autoscaler with its floor: our marks, and the maximum where the floor is above it."""
+    """What changes on an autoscaler with its floor: our marks, and the maximum where that is below it."""
     policy, known = scaler.autoscaling_policy, marks(scaler.description)
     ours: dict[str, str | None] = {LAST_KEY: f"{request} {size}"}
     if ORIGINAL_SIZE not in known:
