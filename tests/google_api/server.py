@@ -1,4 +1,4 @@
-"""A strict server of the part of Compute Engine that the provider uses: groups, autoscalers, operations, zones.
+"""A strict server of a part of Compute Engine: managed instance groups, autoscalers, operations, zones.
 
 It answers over HTTP on the loopback, keeps state, and refuses what the API would refuse: fields and
 parameters that are not there, sizes out of bounds, a resize beside an autoscaler that is on, a reused request
@@ -16,7 +16,6 @@ import json
 import re
 import threading
 import uuid
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -41,7 +40,7 @@ ROUTES = (
     ("POST", f"{GROUPS}/resize", f"{MANAGERS}.update", "resize", frozenset({"size", "requestId"})),
     ("GET", f"{SCALERS}/(?P<name>[^/]+)", "compute.autoscalers.get", "get_scaler", frozenset()),
     ("PATCH", SCALERS, "compute.autoscalers.update", "patch", frozenset({"autoscaler", "requestId"})),
-    ("POST", f"{SCALERS}/(?P<name>[^/]+)/testIamPermissions", "", "test_rights", frozenset()),
+    ("POST", f"{SCALERS}/(?P<name>[^/]+)/testIamPermissions", "", "rights", frozenset()),
     (
         "GET",
         r"/zones/(?P<location>[^/]+)/operations/(?P<name>[^/]+)",
@@ -111,7 +110,7 @@ class GoogleApi:
     before: dict = field(default_factory=dict)
 
     def group(self, location, name, size, *, scaler=None, **fields):
-        """Make a group whose units all serve; `scaler`: (minimum, maximum) of an autoscaler, or its policy."""
+        """Make a group whose units all serve; `scaler`: an autoscaler's (minimum, maximum), or its policy."""
         scope = "regions" if location in REGIONS else "zones"
         path = f"{self.url}{ROOT}/{scope}/{location}"
         made = {
@@ -160,33 +159,33 @@ class GoogleApi:
 
     # What each route does.
 
-    def list_groups(self, at, query, body):
+    def list_groups(self, _at, query, _body):
         return self._aggregated(self.groups, "instanceGroupManagers", query)
 
-    def list_scalers(self, at, query, body):
+    def list_scalers(self, _at, query, _body):
         return self._aggregated(self.scalers, "autoscalers", query)
 
-    def list_zones(self, at, query, body):
+    def list_zones(self, _at, query, _body):
         rows = [{"name": zone, "status": "DOWN" if zone in self.down else "UP"} for zone in ZONES]
         rows, token = self._cut(rows, query)
         return {"items": rows} | token
 
-    def get_group(self, at, query, body):
+    def get_group(self, at, _query, _body):
         key = at["location"], at["name"]
         if self.lag and key in self.before:
             self.lag -= 1
             return self.before[key]
         return self._found(self.groups, at, "instanceGroupManagers")
 
-    def get_scaler(self, at, query, body):
+    def get_scaler(self, at, _query, _body):
         return self._found(self.scalers, at, "autoscalers")
 
-    def list_errors(self, at, query, body):
+    def list_errors(self, at, query, _):
         self._found(self.groups, at, "instanceGroupManagers")
         rows, token = self._cut(self.failures.get((at["location"], at["name"]), []), query)
         return {"items": rows} | token
 
-    def resize(self, at, query, body):
+    def resize(self, at, query, _):
         if "size" not in query or not query["size"].isdigit() or int(query["size"]) > MOST[at["scope"]]:
             raise RefusedError(400, "invalid", f"Invalid value for field 'size': '{query.get('size')}'.")
         found, size = self._found(self.groups, at, "instanceGroupManagers"), int(query["size"])
@@ -218,11 +217,11 @@ class GoogleApi:
 
         return self._operation(at, {**query, "body": json.dumps(body, sort_keys=True)}, "patch", done)
 
-    def test_rights(self, at, query, body):
+    def rights(self, at, _query, body):
         self._found(self.scalers, at, "autoscalers")
         return {"permissions": [name for name in body["permissions"] if name not in self.denied]}
 
-    def get_operation(self, at, query, body):
+    def get_operation(self, at, _query, _body):
         found = self._found(self.operations, at, "operations")
         found["left"] -= 1
         return self._told(found)
@@ -381,7 +380,10 @@ def serving():
                 return
             self.send_response_only(status)
             page = text.startswith("<")
-            told = {"Content-Type": "text/html" if page else "application/json", "Date": formatdate(api.date)}
+            told = {
+                "Content-Type": "text/html" if page else "application/json",
+                "Date": formatdate(api.date, usegmt=True),
+            }
             sent = text.encode()
             for name, value in {**told, "Content-Length": len(sent), **headers}.items():
                 self.send_header(name.replace("_", "-"), str(value))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from autoscaler.connections import GoogleProvider
+from autoscaler.connections import NOTHING, GoogleProvider
 from autoscaler.google_cloud import CALL_S, client, told, trying
 from autoscaler.providers.google.places import Place
 
@@ -14,6 +15,8 @@ PAGE = 500  # the largest that the API gives
 GROUPS = ("InstanceGroupManagersClient", "RegionInstanceGroupManagersClient")
 AUTOSCALERS = ("AutoscalersClient", "RegionAutoscalersClient")
 OPERATIONS = ("ZoneOperationsClient", "RegionOperationsClient")
+# A zone that does not answer hides itself alone, not everything; the library's requests have no such field.
+PARTLY: Mapping[str, str] = MappingProxyType({"returnPartialSuccess": "true"})
 
 
 class Compute:
@@ -95,10 +98,10 @@ class Compute:
             return self._of(kinds, place).get(request, timeout=CALL_S, retry=self._retry)
 
     def _pages(self, kind: str, method: str, permission: str) -> Iterator[Any]:
-        request = {"project": self._settings.project, "max_results": PAGE, "return_partial_success": True}
+        request = {"project": self._settings.project, "max_results": PAGE}
         with told(permission):
             pages = iter(
-                getattr(self._client(kind), method)(request, timeout=CALL_S, retry=self._retry).pages
+                getattr(self._client(kind, PARTLY), method)(request, timeout=CALL_S, retry=self._retry).pages
             )
         while True:
             with told(permission):
@@ -113,9 +116,11 @@ class Compute:
     def _of(self, kinds: tuple[str, str], place: Place) -> Any:
         return self._client(kinds[place.regional])
 
-    def _client(self, kind: str) -> Any:
+    def _client(self, kind: str, always: Mapping[str, str] = NOTHING) -> Any:
+        """A client that sends those parameters with every call."""
         with self._turn:
-            if kind not in self._clients:
+            name = f"{kind} {sorted(always)}"
+            if name not in self._clients:
                 made = client(
                     kind,
                     credentials_file=self._settings.credentials_file,
@@ -123,8 +128,9 @@ class Compute:
                 )
                 session = made.transport._session  # noqa: SLF001 - the only way to a header of the answers
                 session.hooks["response"].append(self._heard)
-                self._clients[kind] = made
-            return self._clients[kind]
+                session.params = dict(always)
+                self._clients[name] = made
+            return self._clients[name]
 
     def _heard(self, response: Any, *_: Any, **__: Any) -> None:
         self._date = response.headers.get("Date", "")

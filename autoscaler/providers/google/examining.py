@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from itertools import chain
 from typing import Any
@@ -100,9 +101,12 @@ def _all(pages: Callable[[], Iterator[Any]], field: str) -> list[Any]:
 
 def _skew(api: Compute, clock: Clock) -> Check:
     what = "clock"
-    if not api.date:
+    try:
+        theirs = parsedate_to_datetime(api.date)
+    except ValueError:
         return Check(what=what, ok=None, why="no answer told the time")
-    ahead = (clock.now() - parsedate_to_datetime(api.date)).total_seconds()
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    ahead = (clock.now() - theirs).total_seconds()
     if abs(ahead) <= SKEW_S:
         return Check(what=what, ok=True)
     why = f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Google's"
