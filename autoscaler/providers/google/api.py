@@ -128,9 +128,19 @@ class Compute:
                 )
                 session = made.transport._session  # noqa: SLF001 - the only way to a header of the answers
                 session.hooks["response"].append(self._heard)
-                session.params = dict(always)
+                session.auth = _sending(always)
                 self._clients[name] = made
             return self._clients[name]
 
     def _heard(self, response: Any, *_: Any, **__: Any) -> None:
         self._date = response.headers.get("Date", "")
+
+
+def _sending(always: Mapping[str, str]) -> Any:
+    """What puts parameters into each request; the library lets nothing else near it."""
+
+    def put(request: Any) -> Any:
+        request.prepare_url(request.url, always)
+        return request
+
+    return put
