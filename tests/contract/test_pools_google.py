@@ -75,7 +75,7 @@ def test_the_declared_permissions_are_those_that_are_used(api, cloud):
 def test_a_pool_is_read_as_it_is_listed(cloud, pool_id):
     """`read` and `list` tell the same of a pool, in the provider's own name."""
     pools, gaps = cloud.list()
-    assert [pool.id for pool in pools] == [WEB, SHOP]
+    assert [pool.id for pool in pools] == [SHOP, WEB]
     assert cloud.read(pool_id) == next(pool for pool in pools if pool.id == pool_id)
     assert {pool.provider for pool in pools} == {"gcp"}
     assert gaps == ()
@@ -83,7 +83,7 @@ def test_a_pool_is_read_as_it_is_listed(cloud, pool_id):
 
 def test_the_size_and_the_floor(cloud):
     """Without an autoscaler `desired` is the size; beside one it is its floor, and the lever names it."""
-    web, shop = cloud.list()[0]
+    shop, web = cloud.list()[0]
     assert (web.desired, web.minimum, web.maximum, web.lever) == (4, 0, 1000, "")
     assert (shop.desired, shop.minimum, shop.maximum) == (4, 0, 10)
     assert shop.lever == "minNumReplicas of autoscaler shop-as"
@@ -250,7 +250,7 @@ def test_the_first_floor_stays_on_the_autoscaler(api, cloud):
 
 
 def test_release_gives_the_floor_back(api, cloud):
-    """The floor and the description are as they were; a second release, or one of the untouched, is nothing."""
+    """The floor and the description are as they were; a second release is nothing, as is one unchanged."""
     scaler = api.scalers["europe-west1", "shop-as"]
     scaler["description"] = "made by the shop team"
     untouched = cloud.read(SHOP)

@@ -46,14 +46,15 @@ class GooglePools:
         self._turn = threading.Lock()
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
-        """Every group of the locations; a Gap for each part that did not come."""
+        """Every group of the locations, by id; a Gap for each part that did not come."""
         listing = Listing(self._settings)
         managers = [*listing.scoped(self._api.groups(), "instance_group_managers")]
         asked = any(found.status.autoscaler for found in managers)
         told = listing.scoped(self._api.autoscalers(), "autoscalers") if asked else ()
         scalers = {place_in(found.self_link): found for found in told}
         self._down = frozenset(listing.zones(self._api.zones()))
-        return tuple(self._pools(managers, scalers, listing)), tuple(listing.gaps)
+        pools = sorted(self._pools(managers, scalers, listing), key=lambda pool: pool.id)
+        return tuple(pools), tuple(listing.gaps)
 
     def _pools(
         self, managers: Iterable[Any], scalers: Mapping[Place, Any], listing: Listing
