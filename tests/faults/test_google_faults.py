@@ -149,7 +149,7 @@ def test_f21_a_server_that_is_not_there_is_unreachable(clock):
 
 @pytest.mark.parametrize("error", [STOCKOUT, QUOTA])
 def test_f38_an_operation_that_finds_no_units(api, cloud, error):
-    """An operation that is accepted and ends for want of units or quota is InsufficientCapacity (F38, F39)."""
+    """An operation that is accepted and ends for want of units or quota is InsufficientCapacity."""
     before = cloud.read(WEB)
     api.operation_errors = [error]
     with pytest.raises(InsufficientCapacity, match=error["code"]):
