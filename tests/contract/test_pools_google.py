@@ -15,7 +15,8 @@ from autoscaler.providers import google
 from autoscaler.providers.google.places import Place
 from autoscaler.providers.google.pools import request_id
 from policies.plan import Guard
-from tests.google_api.server import Fault, RefusedError, serving
+from tests.google_api.routes import Fault, RefusedError
+from tests.google_api.server import serving
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 WEB = "mig/us-central1-a/web"  # four units without an autoscaler

@@ -18,7 +18,8 @@ from autoscaler.connections import GoogleProvider
 from autoscaler.providers import google
 from autoscaler.providers.google.marks import PREFIX, marked, marks
 from autoscaler.providers.google.places import Place, place_of
-from tests.google_api.server import Fault, RefusedError, serving
+from tests.google_api.routes import Fault, RefusedError
+from tests.google_api.server import serving
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "google.md").read_text()
