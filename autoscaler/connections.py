@@ -29,8 +29,8 @@ class AwsAccount:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsProvider:
     """Pools of one account and region. `acting_role_arn` is assumed for calls that change something, "" for
-    the same as reads. `kinds` are those listed: asg, eks, ecs, ec2. `raise_maximum`: a group's own maximum may
-    be raised.
+    the same as reads. `kinds` are those listed: asg, eks, ecs, ec2. `raise_maximum`: a group's own
+    maximum may be raised.
     """
 
     name: str

@@ -53,7 +53,7 @@ def test_a_pool_is_read_as_it_is_listed(world):
 
 @pytest.mark.parametrize("size", [1, 11, -1, 2.0, True])
 def test_sizes_outside_the_bounds_are_refused_before_any_call(world, size):
-    """Below, above or no whole number is Invalid; nothing that changes anything is called, the key stays free."""
+    """Below, above or no whole number is Invalid; nothing is changed, the key stays free."""
     pools = world.provider()
     before = pools.read(WEB)
     world.calls.clear()
@@ -65,7 +65,7 @@ def test_sizes_outside_the_bounds_are_refused_before_any_call(world, size):
 
 
 def test_the_maximum_is_raised_only_where_that_is_allowed(world):
-    """With `raise_maximum` a size above the maximum raises it, the owner's stands in a tag and is restored."""
+    """With `raise_maximum` a size above the maximum raises it; the owner's stands in a tag and comes back."""
     pools = world.provider(raise_maximum=True)
     after = pools.resize(WEB, 12, version=pools.read(WEB).version, key="k1")
     assert (after.desired, after.maximum) == (12, 12)
@@ -105,7 +105,7 @@ def test_f45_a_version_that_moved_is_stale(world):
         lambda: scaling.set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=5),
         lambda: scaling.update_auto_scaling_group(AutoScalingGroupName="web", MaxSize=9),
         lambda: scaling.suspend_processes(AutoScalingGroupName="web", ScalingProcesses=["AZRebalance"]),
-        lambda: world.track(),
+        world.track,
     )
     for hand in hands:
         old = pools.read(WEB).version
@@ -203,7 +203,7 @@ def test_f37_throttling_is_told_with_its_rest(world):
 def test_f18_a_page_that_fails_loses_nothing(world):
     """Groups of the pages before it are there, and a Gap says that the rest is not."""
     for number in range(130):
-        world.group(f"g{number:03}", minimum=0, desired=0)
+        world.copy(f"g{number:03}")
     refused = (400, "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>")
     world.fault("autoscaling:DescribeAutoScalingGroups", None, refused)
     pools, gaps = world.provider().list()
@@ -218,7 +218,7 @@ def test_f18_a_page_that_fails_loses_nothing(world):
 def test_five_hundred_groups_are_five_pages(world):
     """Listing takes the largest pages: 500 groups are five, with the policies and the zones once."""
     for number in range(499):
-        world.group(f"g{number:03}", minimum=0, desired=0)
+        world.copy(f"g{number:03}")
     pools, gaps = world.provider().list()
     assert (len(pools), len({pool.id for pool in pools}), tuple(gaps)) == (500, 500, ())
     assert sorted(world.calls) == [

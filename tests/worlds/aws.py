@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import urllib.request
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
+from functools import cache
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 from autoscaler import aws
@@ -29,6 +32,11 @@ def server():
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"
     running.stop()
+
+
+@cache
+def _client(service, address):
+    return boto3.client(service, endpoint_url=address, **KEYS)
 
 
 class Raw:
@@ -73,7 +81,7 @@ class Aws:
 
     def somebody(self, service):
         """A client of somebody else, whose calls are not counted."""
-        return boto3.client(service, endpoint_url=self.address, **KEYS)
+        return _client(service, self.address)
 
     def fault(self, action, *answers):
         """Each next call of that action meets one of the answers: None lets it pass, the last one stays.
@@ -128,6 +136,12 @@ class Aws:
             **({"LaunchConfigurationName": "lc"} | more),
         )
         return scaling
+
+    def copy(self, name, of="web"):
+        """Another group like it, put into the server's memory: hundreds of them by calls would take long."""
+        groups = get_backend("autoscaling")["123456789012"][REGION].autoscaling_groups
+        groups[name] = copy(groups[of])
+        groups[name].name = name
 
     def described(self, name="web"):
         """The group as AWS tells it, and its tags."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from autoscaler import aws
 from autoscaler.connections import AwsProvider
-from autoscaler.errors import Denied, Unreachable
+from autoscaler.errors import Denied, Invalid, Unreachable
 
 CHANGE_READ_S = 5.0
 
@@ -42,6 +42,14 @@ class Asking:
     def change(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Something is changed, by the acting role and without trying again. ProviderError."""
         return self._ask("change", action, arguments)
+
+    def rehearse(self, action: str, **arguments: Any) -> None:
+        """Ask EC2 whether it would do it, changing nothing; raises what it would raise."""
+        try:
+            self.change(action, DryRun=True, **arguments)
+        except Invalid as error:
+            if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") != "DryRunOperation":
+                raise
 
     def pages(self, action: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         """Each page of a listing, to the end. A page that fails raises; those before it were yielded."""

@@ -15,6 +15,19 @@ PERMISSIONS: Mapping[str, tuple[str, ...]] = {
         "autoscaling:DescribeScheduledActions",
         "ec2:DescribeAvailabilityZones",
     ),
+    "ec2": ("ec2:DescribeAvailabilityZones", "ec2:DescribeInstances"),
+    "ecs": (
+        "application-autoscaling:DescribeScalableTargets",
+        "ecs:DescribeServices",
+        "ecs:ListClusters",
+        "ecs:ListServices",
+    ),
+    "eks": (
+        "autoscaling:DescribeAutoScalingGroups",
+        "eks:DescribeNodegroup",
+        "eks:ListClusters",
+        "eks:ListNodegroups",
+    ),
 }
 ACTING: Mapping[str, tuple[str, ...]] = {
     "asg": (
@@ -25,6 +38,14 @@ ACTING: Mapping[str, tuple[str, ...]] = {
         "autoscaling:SetDesiredCapacity",
         "autoscaling:UpdateAutoScalingGroup",
     ),
+    "ec2": ("ec2:CreateTags", "ec2:DeleteTags", "ec2:StartInstances", "ec2:StopInstances"),
+    "ecs": (
+        "application-autoscaling:RegisterScalableTarget",
+        "ecs:TagResource",
+        "ecs:UntagResource",
+        "ecs:UpdateService",
+    ),
+    "eks": ("eks:TagResource", "eks:UntagResource", "eks:UpdateNodegroupConfig"),
 }
 
 
