@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.request
 from contextlib import contextmanager
 from copy import copy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import boto3
@@ -143,6 +143,10 @@ class Aws:
         groups[name] = copy(groups[of])
         groups[name].name = name
 
+    def inside(self, name="web"):
+        """The group in the server's memory, for what no call brings about."""
+        return get_backend("autoscaling")["123456789012"][REGION].autoscaling_groups[name]
+
     def described(self, name="web"):
         """The group as AWS tells it, and its tags."""
         answer = self.somebody("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
@@ -160,6 +164,39 @@ class Aws:
                 "TargetValue": 50.0,
             },
         )
+
+
+def activities(*launches):
+    """What AWS tells of launches, the newest first: (minutes ago, status, message)."""
+    told = "".join(
+        f"<member><ActivityId>a{number}</ActivityId><AutoScalingGroupName>web</AutoScalingGroupName>"
+        f"<Description>Launching a new EC2 instance.  Status Reason: {message}</Description>"
+        f"<Cause>At 2026-03-02T07:00:00Z an instance was started</Cause>"
+        f"<StartTime>{START - timedelta(minutes=ago):%Y-%m-%dT%H:%M:%SZ}</StartTime>"
+        f"<StatusCode>{status}</StatusCode><StatusMessage>{message}</StatusMessage></member>"
+        for number, (ago, status, message) in enumerate(launches)
+    )
+    return _scaling("DescribeScalingActivities", f"<Activities>{told}</Activities>")
+
+
+def refreshes(status):
+    """What AWS tells of a group's newest instance refresh."""
+    one = f"<member><InstanceRefreshId>r1</InstanceRefreshId><Status>{status}</Status></member>"
+    return _scaling("DescribeInstanceRefreshes", f"<InstanceRefreshes>{one}</InstanceRefreshes>")
+
+
+def zones(**states):
+    """What EC2 tells of its zones, by the letter."""
+    told = "".join(
+        f"<item><zoneName>us-east-1{letter}</zoneName><zoneState>{state}</zoneState></item>"
+        for letter, state in states.items()
+    )
+    body = f"<availabilityZoneInfo>{told}</availabilityZoneInfo>"
+    return 200, f"<DescribeAvailabilityZonesResponse>{body}</DescribeAvailabilityZonesResponse>"
+
+
+def _scaling(operation, result):
+    return 200, f"<{operation}Response><{operation}Result>{result}</{operation}Result></{operation}Response>"
 
 
 def error_body(action, code, message):

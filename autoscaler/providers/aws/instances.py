@@ -35,7 +35,7 @@ class StartedInstances:
     zones: Zones
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
-        """Every name of the tag, and a Gap where the pages broke off: its last pool may then lack some (F18)."""
+        """Every name of the tag, and a Gap where the pages broke off: a pool may then lack some (F18)."""
         found: list[Mapping[str, Any]] = []
         gaps: list[Gap] = []
         try:

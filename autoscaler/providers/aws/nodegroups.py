@@ -51,8 +51,7 @@ class NodeGroups:
             gaps.append(partial(self.account, "clusters", error))
         for cluster in clusters:
             try:
-                for page in ask.pages("eks:ListNodegroups", clusterName=cluster, maxResults=PAGE):
-                    groups += [self._describe(cluster, name) for name in page["nodegroups"]]
+                groups.extend(self._of(cluster))
             except ProviderError as error:
                 gaps.append(partial(self.account, f"node groups of {cluster}", error))
         units = self._units(groups)
@@ -101,6 +100,11 @@ class NodeGroups:
             scalingConfig=dict(wish),
             **token,
         )
+
+    def _of(self, cluster: str) -> Iterator[Mapping[str, Any]]:
+        for page in self.account.asking.pages("eks:ListNodegroups", clusterName=cluster, maxResults=PAGE):
+            for name in page["nodegroups"]:
+                yield self._describe(cluster, name)
 
     def _describe(self, cluster: str, name: str) -> Mapping[str, Any]:
         answer = self.account.asking.read("eks:DescribeNodegroup", clusterName=cluster, nodegroupName=name)

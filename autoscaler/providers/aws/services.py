@@ -55,8 +55,10 @@ class Services:
             gaps.append(partial(self.account, "clusters", error))
         for cluster in clusters:
             try:
-                for service in self._of(cluster):
-                    pools.append(describe(service, targets.get(_resource(service)), self.account))  # noqa: PERF401 - kept if it breaks off
+                pools.extend(
+                    describe(service, targets.get(_resource(service)), self.account)
+                    for service in self._of(cluster)
+                )
             except ProviderError as error:
                 gaps.append(partial(self.account, f"services of {_last(cluster)}", error))
         return pools, gaps
