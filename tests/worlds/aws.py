@@ -127,13 +127,12 @@ class Aws:
             MinSize=minimum,
             MaxSize=maximum,
             DesiredCapacity=desired,
-            AvailabilityZones=ZONES,
             Tags=[
                 {"ResourceId": name, "ResourceType": "auto-scaling-group", "PropagateAtLaunch": False}
                 | {"Key": key, "Value": value}
                 for key, value in dict(tags).items()
             ],
-            **({"LaunchConfigurationName": "lc"} | more),
+            **({"LaunchConfigurationName": "lc", "AvailabilityZones": ZONES} | more),
         )
         return scaling
 
