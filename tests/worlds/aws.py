@@ -132,7 +132,8 @@ class Aws:
                 | {"Key": key, "Value": value}
                 for key, value in dict(tags).items()
             ],
-            **({"LaunchConfigurationName": "lc", "AvailabilityZones": ZONES} | more),
+            **({} if "MixedInstancesPolicy" in more else {"LaunchConfigurationName": "lc"}),
+            **({"AvailabilityZones": ZONES} | more),
         )
         return scaling
 
