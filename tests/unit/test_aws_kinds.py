@@ -1,23 +1,21 @@
-"""Node groups of EKS, services of ECS and instances of EC2 by the laws of providers, and what is their own."""
+"""Node groups of EKS, services of ECS, instances of EC2 by the laws of providers, and by their own."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from moto.backends import get_backend
 
-from autoscaler.errors import Denied, InsufficientCapacity, Invalid, NotFound, Stale, Throttled
+from autoscaler.errors import Denied, InsufficientCapacity, Invalid, NotFound, Stale, Temporary, Throttled
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers.aws import ACTING
 from autoscaler.providers.aws.marks import OURS
 from policies.plan import Guard
 from tests.worlds.aws import REGION, Aws, server, zones
+from tests.worlds.aws_kinds import IDS, MADE, instances, node_group, service, settled
 
-ROLE = "arn:aws:iam::123456789012:role/eks"
 DIMENSION = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
 RESOURCE = {"ResourceId": "service/shop/web"} | DIMENSION
-IDS = {"eks": "eks/shop/web", "ecs": "ecs/shop/web", "ec2": "ec2/web"}
 SETS = {"eks": "eks:UpdateNodegroupConfig", "ecs": "ecs:UpdateService", "ec2": "ec2:StartInstances"}
 
 
@@ -31,66 +29,6 @@ def address():
 def world(address, monkeypatch):
     """An account with nothing in it."""
     return Aws(address, monkeypatch)
-
-
-def node_group(world, name="web", cluster="shop"):
-    """A node group of 4 within 2..10, over an Auto Scaling group of its own."""
-    eks = world.somebody("eks")
-    if cluster not in eks.list_clusters()["clusters"]:
-        eks.create_cluster(name=cluster, roleArn=ROLE, resourcesVpcConfig={"subnetIds": ["s-1"]})
-    eks.create_nodegroup(
-        clusterName=cluster,
-        nodegroupName=name,
-        nodeRole=ROLE,
-        subnets=["s-1"],
-        scalingConfig={"minSize": 2, "maxSize": 10, "desiredSize": 4},
-        tags={"team": "shop"},
-    )
-    behind = eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]["resources"]
-    world.group(behind["autoScalingGroups"][0]["name"])
-
-
-def service(world, name="web", cluster="shop"):
-    """A service of 4 tasks."""
-    ecs = world.somebody("ecs")
-    ecs.create_cluster(clusterName=cluster)
-    ecs.register_task_definition(
-        family="task", containerDefinitions=[{"name": "c", "image": "i", "memory": 64}]
-    )
-    tags = [{"key": "team", "value": "shop"}]
-    ecs.create_service(cluster=cluster, serviceName=name, taskDefinition="task", desiredCount=4, tags=tags)
-    settled(name, cluster)
-
-
-def settled(name="web", cluster="shop", **fields):
-    """What the server never does by itself: the tasks run, the deployment ends."""
-    made = get_backend("ecs")["123456789012"][REGION].services[f"{cluster}:{name}"]
-    made.running_count, made.pending_count = made.desired_count, 0
-    for field, value in fields.items():
-        setattr(made, field, value)
-    return made
-
-
-def instances(world, name="web", running=4, stopped=3):
-    """Instances with the tag of a pool."""
-    ec2 = world.somebody("ec2")
-    made = ec2.run_instances(
-        ImageId="ami-12c6146b",
-        MinCount=running + stopped,
-        MaxCount=running + stopped,
-        TagSpecifications=[
-            {
-                "ResourceType": "instance",
-                "Tags": [{"Key": "loadline.dev/pool", "Value": name}, {"Key": "team", "Value": "shop"}],
-            }
-        ],
-    )
-    ids = [one["InstanceId"] for one in made["Instances"]]
-    ec2.stop_instances(InstanceIds=ids[running:])
-    return ids
-
-
-MADE = {"eks": node_group, "ecs": service, "ec2": instances}
 
 
 @pytest.fixture(params=IDS)
@@ -194,7 +132,7 @@ def test_services_are_described_ten_at_once(world):
 
 
 def test_beside_application_auto_scaling_the_floor_is_set(world):
-    """A service with a scalable target is a floor; growth raises the count too, as AWS would wait for an alarm."""
+    """A service with a scalable target is a floor; growth raises the count too: AWS would wait."""
     service(world)
     scaling = world.somebody("application-autoscaling")
     scaling.register_scalable_target(MinCapacity=2, MaxCapacity=10, **RESOURCE)
@@ -217,7 +155,7 @@ def test_beside_application_auto_scaling_the_floor_is_set(world):
     ("fields", "code", "shrinks_only"),
     [
         ({"pending_count": 2}, Guard.IN_FLIGHT, True),
-        ({"deployments": [{"rolloutState": "IN_PROGRESS"}]}, Guard.DEPLOYING, True),
+        ({"deployments": [{"id": "a", "rolloutState": "IN_PROGRESS"}]}, Guard.DEPLOYING, True),
         ({"deployments": [{"id": "a"}, {"id": "b"}]}, Guard.DEPLOYING, True),
         ({"deployments": [{"failedTasks": 3}], "running_count": 1}, Guard.UNREADY, False),
     ],
@@ -261,14 +199,14 @@ def test_f41_the_key_is_the_clients_token(world, monkeypatch):
     node_group(world)
     pools = world.provider(kinds=("eks",))
     heard = []
-    change = pools._account.asking.change
-    monkeypatch.setattr(
-        type(pools._account.asking),
-        "change",
-        lambda _self, action, **told: heard.append(told) or change(action, **told),
-    )
+    asking = pools._account.asking
+    change = asking.change
+    monkeypatch.setattr(asking, "change", lambda action, **told: heard.append(told) or change(action, **told))
     pools.resize("eks/shop/web", 6, version=pools.read("eks/shop/web").version, key="k1")
     assert heard[-1]["clientRequestToken"] == "k1"
+    world.refuse("eks:UpdateNodegroupConfig", "ResourceInUseException", status=409)
+    with pytest.raises(Temporary):
+        pools.resize("eks/shop/web", 7, version=pools.read("eks/shop/web").version, key="k2")
 
 
 def test_instances_start_by_id_and_the_newest_stop(world):

@@ -11,6 +11,7 @@ from functools import cache
 import boto3
 from botocore.awsrequest import AWSResponse
 from moto.backends import get_backend
+from moto.eks.models import EKSBackend
 from moto.server import ThreadedMotoServer
 
 from autoscaler import aws
@@ -37,6 +38,21 @@ def server():
 @cache
 def _client(service, address):
     return boto3.client(service, endpoint_url=address, **KEYS)
+
+
+def _node_group(backend, arn):
+    """The node group of an ARN; the server itself tags clusters alone."""
+    groups = (one for cluster in backend.clusters.values() for one in cluster.nodegroups.values())
+    return next(one for one in groups if one.nodegroup_arn == arn)
+
+
+def _tag(backend, resource_arn, tags):
+    _node_group(backend, resource_arn).tags.update(tags)
+
+
+def _untag(backend, resource_arn, tag_keys):
+    for key in [tag_keys] if isinstance(tag_keys, str) else tag_keys:
+        _node_group(backend, resource_arn).tags.pop(key, None)
 
 
 class Raw:
@@ -69,6 +85,8 @@ class Aws:
 
         monkeypatch.setattr(aws, "client", client)
         self._sleepless(monkeypatch)
+        monkeypatch.setattr(EKSBackend, "tag_resource", _tag)
+        monkeypatch.setattr(EKSBackend, "untag_resource", _untag)
 
     def _sleepless(self, monkeypatch):
         """Nobody waits between tries."""
