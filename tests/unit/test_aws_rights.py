@@ -39,7 +39,7 @@ def used(world, kind):
     """Do everything that a kind can do, and return what was called."""
     if kind == "asg":
         pool_id = "asg/web"
-        world.inside().desired_capacity = 3  # something goes on: its events are asked for
+        world.inside().desired_capacity = 5  # something goes on: its events are asked for
         world.fault("autoscaling:DescribeInstanceRefreshes", refreshes("Successful"))
     else:
         MADE[kind](world)

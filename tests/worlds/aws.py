@@ -43,7 +43,7 @@ def _client(service, address):
 def _node_group(backend, arn):
     """The node group of an ARN; the server itself tags clusters alone."""
     groups = (one for cluster in backend.clusters.values() for one in cluster.nodegroups.values())
-    return next(one for one in groups if one.nodegroup_arn == arn)
+    return next(one for one in groups if one.arn == arn)
 
 
 def _tag(backend, resource_arn, tags):
