@@ -11,7 +11,9 @@ from functools import cache
 import boto3
 from botocore.awsrequest import AWSResponse
 from moto.backends import get_backend
+from moto.core.responses import EmptyResult
 from moto.eks.models import EKSBackend
+from moto.eks.responses import EKSResponse
 from moto.server import ThreadedMotoServer
 
 from autoscaler import aws
@@ -50,9 +52,11 @@ def _tag(backend, resource_arn, tags):
     _node_group(backend, resource_arn).tags.update(tags)
 
 
-def _untag(backend, resource_arn, tag_keys):
-    for key in [tag_keys] if isinstance(tag_keys, str) else tag_keys:
-        _node_group(backend, resource_arn).tags.pop(key, None)
+def _untag(response):
+    group = _node_group(response.eks_backend, response._extract_arn_from_path())
+    for key in response.querystring["tagKeys"]:
+        group.tags.pop(key, None)
+    return EmptyResult()
 
 
 class Raw:
@@ -86,7 +90,7 @@ class Aws:
         monkeypatch.setattr(aws, "client", client)
         self._sleepless(monkeypatch)
         monkeypatch.setattr(EKSBackend, "tag_resource", _tag)
-        monkeypatch.setattr(EKSBackend, "untag_resource", _untag)
+        monkeypatch.setattr(EKSResponse, "untag_resource", _untag)
 
     def _sleepless(self, monkeypatch):
         """Nobody waits between tries."""
