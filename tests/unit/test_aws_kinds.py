@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from autoscaler.errors import Denied, InsufficientCapacity, Invalid, NotFound, Stale, Temporary, Throttled
+from autoscaler.errors import (
+    Denied,
+    InsufficientCapacity,
+    Invalid,
+    NotFound,
+    Stale,
+    Temporary,
+    Throttled,
+    Unreachable,
+)
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers.aws import ACTING
 from autoscaler.providers.aws.marks import OURS
@@ -144,6 +153,11 @@ def test_beside_application_auto_scaling_the_floor_is_set(world):
     assert "ecs:UpdateService" not in world.calls
     pool = pools.resize(pool.id, 6, version=pool.version, key="k2")
     assert (pool.desired, pool.minimum, pool.ready[REGION]) == (6, 2, 6)
+    world.refuse("ecs:UpdateService", "AccessDeniedException", status=403)
+    with pytest.raises(Unreachable, match="the permission ecs:UpdateService is needed"):
+        pools.resize(pool.id, 7, version=pool.version, key="k3")
+    pool = pools.read(pool.id)
+    assert pool.desired == 7
     assert pools.release(pool.id, version=pool.version, key="r").desired == 2
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 10)
