@@ -1,0 +1,158 @@
+"""The pages: which path answers what. Only GET and HEAD, all from the board, none with a lock."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from autoscaler.web import exposition
+from autoscaler.web.board import Board, Latest, Standing
+from policies.model import plain
+
+STUCK_S = 900.0  # a loop that stood still for so long is taken for dead
+NO_PLAN = "no plan was made yet: the first tick works still, or another process leads"
+STANDS_BY = "this process does not lead any more; ask the one that does"
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+class Loop(Protocol):
+    """What is asked of the daemon: whether it leads, and when its loop last went on (monotonic, s)."""
+
+    leads: bool
+    went_on_s: float
+
+
+class Site:
+    """Answers from the latest board, as of each request."""
+
+    def __init__(self, latest: Latest, loop: Loop, *, version: str) -> None:
+        """`version` is that of the program."""
+        self._latest, self._loop = latest, loop
+        self._build = exposition.build_info(version)
+        self._text: tuple[Board | None, str] = (None, "")
+
+    def application(self) -> Starlette:
+        """What the server runs. A pool's name may hold slashes; its last word tells what is asked."""
+        return Starlette(
+            routes=[
+                Route("/metrics", self.metrics),
+                Route("/api/v1/pools", self.pools),
+                Route("/api/v1/pools/{name:path}/recommendation", self.recommendation),
+                Route("/livez", self.livez),
+                Route("/readyz", self.readyz),
+            ],
+            exception_handlers={HTTPException: _refused},
+        )
+
+    async def metrics(self, _request: Request) -> Response:
+        """Prometheus text; of a plan that expired, or is another process's by now, only its age."""
+        board = self._latest.board
+        text = self._build
+        if board is not None:
+            text += exposition.of_age(board, self._latest.clock.monotonic())
+            if not self._refusal(board):
+                text += self._of_pools(board)
+        return Response(
+            text.encode("utf-8", "replace"),
+            headers=_HEADERS | {"content-type": exposition.CONTENT_TYPE},
+        )
+
+    async def pools(self, _request: Request) -> Response:
+        """Every pool's recommendation, and why there is none for some; 503 without a fresh plan."""
+        board = self._latest.board
+        refusal = self._refusal(board)
+        if board is None or refusal:
+            return _json({"error": refusal}, status=503)
+        return _json(
+            {
+                "plan": board.plan,
+                "made_at": board.made_at,
+                "expires_at": board.expires_at,
+                "complete": board.complete,
+                "pools": [_shown(one, board) for one in board.standings.values()],
+                "unseen": [{"pool": name, "why": why} for name, why in board.unseen.items()],
+            }
+        )
+
+    async def recommendation(self, request: Request) -> Response:
+        """One pool's: 404 where there is no such pool, 503 with the reason where it has none now."""
+        name, board = request.path_params["name"], self._latest.board
+        refusal = self._refusal(board)
+        if board is None or refusal:
+            return _json({"error": refusal, "pool": name}, status=503)
+        standing = board.standings.get(name)
+        if standing is None and name not in board.unseen:
+            return _json({"error": "no such pool", "pool": name}, status=404)
+        if standing is None:
+            return _json({"error": f"not seen: {board.unseen[name]}", "pool": name}, status=503)
+        if standing.recommended is None:
+            return _json({"error": f"no recommendation: {standing.why}", "pool": name}, status=503)
+        return _json(_shown(standing, board))
+
+    async def livez(self, _request: Request) -> Response:
+        """Whether the loop goes on, leading or standing by."""
+        still = self._latest.clock.monotonic() - self._loop.went_on_s
+        if still >= STUCK_S:
+            return _word(f"the loop has stood still for {still:.0f} s", status=503)
+        return _word("ok")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Whether there are fresh recommendations to serve."""
+        refusal = self._refusal(self._latest.board)
+        return _word(refusal, status=503) if refusal else _word("ok")
+
+    def _refusal(self, board: Board | None) -> str:
+        """Why nothing of the board may be served, "" where all may."""
+        if board is None:
+            return NO_PLAN
+        if not self._loop.leads:
+            return STANDS_BY
+        return board.late(self._latest.clock.now(), self._latest.clock.monotonic())
+
+    def _of_pools(self, board: Board) -> str:
+        """The text of a board, written once for each; only the server's thread comes here."""
+        if self._text[0] is not board:
+            self._text = (board, exposition.of_pools(board))
+        return self._text[1]
+
+
+def _shown(standing: Standing, board: Board) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "pool": standing.pool,
+        "recommended": standing.recommended,
+        "desired": standing.desired,
+        "ready": standing.ready,
+        "lever": standing.lever,
+        "made_at": board.made_at,
+        "expires_at": board.expires_at,
+        "held": standing.held,
+    }
+    return shown | {"why": standing.why} if standing.why else shown
+
+
+class _Json(JSONResponse):
+    """ASCII, so that text which is no Unicode has a shape too."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(plain(content), allow_nan=False, separators=(",", ":")).encode()
+
+
+def _json(content: dict[str, object], *, status: int = 200) -> Response:
+    return _Json(content, status_code=status, headers=_HEADERS)
+
+
+def _word(text: str, *, status: int = 200) -> Response:
+    return PlainTextResponse(text + "\n", status_code=status, headers=_HEADERS)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    """Of paths and methods that there are not."""
+    known = cast("HTTPException", error)  # the only kind that comes here
+    headers = _HEADERS | dict(known.headers or {})
+    return _Json({"error": known.detail}, status_code=known.status_code, headers=headers)
