@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 128
 CONNECTIONS = 512  # more at once are answered 503
+SPEAKERS = ("uvicorn", "asyncio")  # the loggers of what it is made of
 END_S = 2.0  # what is under way has so long to end
 
 
@@ -29,10 +30,11 @@ class Server:
     def __init__(self, bound: socket.socket, server: uvicorn.Server, log: Log) -> None:
         """`bound` is taken over; it serves from now on."""
         self._bound, self._server, self._log = bound, server, log
+        self._asked = threading.Event()
+        self._lines = _Lines(log)
+        for name in SPEAKERS:
+            logging.getLogger(name).addHandler(self._lines)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
-        self._logger, self._lines = logging.getLogger("uvicorn"), _Lines(log)
-        self._logger.addHandler(self._lines)
-        self._logger.propagate = False
         self._thread.start()
 
     @property
@@ -43,19 +45,22 @@ class Server:
 
     def close(self) -> None:
         """Take no more requests, and wait shortly for those under way."""
+        self._asked.set()
         self._server.should_exit = True
         self._thread.join(END_S)
-        self._logger.removeHandler(self._lines)
+        for name in SPEAKERS:
+            logging.getLogger(name).removeHandler(self._lines)
         self._bound.close()
 
     def _run(self) -> None:
+        why = "it was not asked to"
         try:
             self._server.run(sockets=[self._bound])
         except Exception as error:  # noqa: BLE001 - the edge of the thread: the loop goes on without it
-            self._log.alert("web server failed", kind=type(error).__name__, why=str(error))
-        else:
-            if not self._server.should_exit:
-                self._log.alert("web server ended", why="it was not asked to; restart to serve again")
+            why = f"{type(error).__name__}: {error}"
+        finally:
+            if not self._asked.is_set():
+                self._log.alert("web server ended", why=f"{why}; restart to serve again")
 
 
 class _Lines(logging.Handler):
@@ -106,12 +111,14 @@ def begin(settings: WebSettings, latest: Latest, loop: Loop, *, file: str) -> Se
 
 def _bound(settings: WebSettings, file: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Named as TCP, or asyncio does not know it for TCP and each answer waits 40 ms for an acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((settings.host, settings.port))
         bound.listen(BACKLOG)
     except OSError as error:
+        bound.close()
         raise ConfigError(
             f"web.listen: cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
             "choose another port, or end what listens there",

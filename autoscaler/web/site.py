@@ -39,7 +39,7 @@ class Site:
 
     def application(self) -> Starlette:
         """What the server runs. A pool's name may hold slashes; its last word tells what is asked."""
-        return Starlette(
+        site = Starlette(
             routes=[
                 Route("/metrics", self.metrics),
                 Route("/api/v1/pools", self.pools),
@@ -49,6 +49,8 @@ class Site:
             ],
             exception_handlers={HTTPException: _refused},
         )
+        site.router.redirect_slashes = False  # a path that there is not is not there
+        return site
 
     async def metrics(self, _request: Request) -> Response:
         """Prometheus text; of a plan that expired, or is another process's by now, only its age."""
@@ -59,7 +61,7 @@ class Site:
             if not self._refusal(board):
                 text += self._of_pools(board)
         return Response(
-            text.encode("utf-8", "replace"),
+            text.encode(),
             headers=_HEADERS | {"content-type": exposition.CONTENT_TYPE},
         )
 
