@@ -136,7 +136,7 @@ def _standing(pool: Pool, after: int | None, held: list[Held], doubt: str) -> St
         ready=pool.ready_units,
         lever=pool.lever,
         held=tuple(
-            HeldBack(guard=entry.guard, wanted=entry.action.after, until=entry.until, why=entry.why)
+            HeldBack(guard=entry.guard.value, wanted=entry.action.after, until=entry.until, why=entry.why)
             for entry in held
         ),
         why=why,

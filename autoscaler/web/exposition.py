@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from autoscaler.web.board import Board
+from autoscaler.web.board import Board, Standing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -17,54 +17,51 @@ HELP = {
     "loadline_plan_age_seconds": "How long ago the last plan was made.",
 }
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-Sample = tuple[dict[str, str], float]
+Sample = tuple[str, float]  # labels as they are written, and the value
 
 
 def build_info(version: str) -> str:
     """Which program answers; there also where no plan is."""
-    return family("loadline_build_info", [({"version": version}, 1)])
+    return family("loadline_build_info", [(f'{{version="{_escaped(version)}"}}', 1)])
 
 
 def of_pools(board: Board) -> str:
     """What may be served only while the plan is fresh."""
-    standings = board.standings.values()
+    named = [(f'pool="{_escaped(one.pool)}"', one) for one in board.standings.values()]
     return (
         family(
             "loadline_recommended_replicas",
-            (({"pool": one.pool}, one.recommended) for one in standings if one.recommended is not None),
+            ((f"{{{pool}}}", one.recommended) for pool, one in named if one.recommended is not None),
         )
-        + family("loadline_capacity", _capacity(board))
-        + family("loadline_held", _held(board))
+        + family("loadline_capacity", _capacity(named))
+        + family("loadline_held", _held(named))
     )
 
 
 def of_age(board: Board, elapsed_s: float) -> str:
     """How old the last plan is, also after it expired: it is what one alerts on."""
     return family(
-        "loadline_last_successful_decision_timestamp_seconds", [({}, board.made_at.timestamp())]
-    ) + family("loadline_plan_age_seconds", [({}, round(board.age_s(elapsed_s), 3))])
+        "loadline_last_successful_decision_timestamp_seconds", [("", board.made_at.timestamp())]
+    ) + family("loadline_plan_age_seconds", [("", round(board.age_s(elapsed_s), 3))])
 
 
 def family(name: str, samples: Iterable[Sample]) -> str:
     """A gauge's HELP, TYPE and samples; "" where it has no sample."""
-    lines = [f"{name}{_labels(labels)} {value!r}\n" for labels, value in samples]
-    if not lines:
-        return ""
-    return f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n" + "".join(lines)
+    lines = "".join([f"{name}{labels} {value!r}\n" for labels, value in samples])
+    return f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n{lines}" if lines else ""
 
 
-def _labels(labels: dict[str, str]) -> str:
-    pairs = ",".join(f'{key}="{value.translate(_ESCAPES)}"' for key, value in labels.items())
-    return f"{{{pairs}}}" if pairs else ""
+def _escaped(value: str) -> str:
+    return value.translate(_ESCAPES)
 
 
-def _capacity(board: Board) -> Iterator[Sample]:
-    for one in board.standings.values():
-        yield {"pool": one.pool, "kind": "actual"}, one.ready
-        yield {"pool": one.pool, "kind": "desired"}, one.desired
+def _capacity(named: Iterable[tuple[str, Standing]]) -> Iterator[Sample]:
+    for pool, one in named:
+        yield f'{{{pool},kind="actual"}}', one.ready
+        yield f'{{{pool},kind="desired"}}', one.desired
 
 
-def _held(board: Board) -> Iterator[Sample]:
-    for one in board.standings.values():
+def _held(named: Iterable[tuple[str, Standing]]) -> Iterator[Sample]:
+    for pool, one in named:
         for guard in dict.fromkeys(entry.guard for entry in one.held):
-            yield {"pool": one.pool, "guard": str(guard)}, 1
+            yield f'{{{pool},guard="{_escaped(guard)}"}}', 1

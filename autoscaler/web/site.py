@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from autoscaler.web import exposition
 from autoscaler.web.board import Board, Latest, Standing
-from policies.model import plain
+from policies.model import iso, plain
 
 STUCK_S = 900.0  # a loop that stood still for so long is taken for dead
 NO_PLAN = "no plan was made yet: the first tick works still, or another process leads"
@@ -35,7 +36,7 @@ class Site:
         """`version` is that of the program."""
         self._latest, self._loop = latest, loop
         self._build = exposition.build_info(version)
-        self._text: tuple[Board | None, str] = (None, "")
+        self._written: tuple[Board | None, dict[Callable[[Board], bytes], bytes]] = (None, {})
 
     def application(self) -> Starlette:
         """What the server runs. A pool's name may hold slashes; its last word tells what is asked."""
@@ -58,12 +59,10 @@ class Site:
         text = self._build
         if board is not None:
             text += exposition.of_age(board, self._latest.clock.monotonic())
-            if not self._refusal(board):
-                text += self._of_pools(board)
-        return Response(
-            text.encode(),
-            headers=_HEADERS | {"content-type": exposition.CONTENT_TYPE},
-        )
+        body = text.encode()
+        if board is not None and not self._refusal(board):
+            body += self._once(board, _metrics)
+        return Response(body, headers=_HEADERS | {"content-type": exposition.CONTENT_TYPE})
 
     async def pools(self, _request: Request) -> Response:
         """Every pool's recommendation, and why there is none for some; 503 without a fresh plan."""
@@ -71,16 +70,7 @@ class Site:
         refusal = self._refusal(board)
         if board is None or refusal:
             return _json({"error": refusal}, status=503)
-        return _json(
-            {
-                "plan": board.plan,
-                "made_at": board.made_at,
-                "expires_at": board.expires_at,
-                "complete": board.complete,
-                "pools": [_shown(one, board) for one in board.standings.values()],
-                "unseen": [{"pool": name, "why": why} for name, why in board.unseen.items()],
-            }
-        )
+        return Response(self._once(board, _list), headers=_HEADERS, media_type="application/json")
 
     async def recommendation(self, request: Request) -> Response:
         """One pool's: 404 where there is no such pool, 503 with the reason where it has none now."""
@@ -95,7 +85,7 @@ class Site:
             return _json({"error": f"not seen: {board.unseen[name]}", "pool": name}, status=503)
         if standing.recommended is None:
             return _json({"error": f"no recommendation: {standing.why}", "pool": name}, status=503)
-        return _json(_shown(standing, board))
+        return _json(_shown(standing, _times(board)))
 
     async def livez(self, _request: Request) -> Response:
         """Whether the loop goes on, leading or standing by."""
@@ -117,36 +107,59 @@ class Site:
             return STANDS_BY
         return board.late(self._latest.clock.now(), self._latest.clock.monotonic())
 
-    def _of_pools(self, board: Board) -> str:
-        """The text of a board, written once for each; only the server's thread comes here."""
-        if self._text[0] is not board:
-            self._text = (board, exposition.of_pools(board))
-        return self._text[1]
+    def _once(self, board: Board, write: Callable[[Board], bytes]) -> bytes:
+        """What is long is written once for each board: a few milliseconds for 1,000 pools."""
+        if self._written[0] is not board:
+            self._written = (board, {})
+        texts = self._written[1]
+        if write not in texts:
+            texts[write] = write(board)
+        return texts[write]
 
 
-def _shown(standing: Standing, board: Board) -> dict[str, object]:
+def _metrics(board: Board) -> bytes:
+    return exposition.of_pools(board).encode()
+
+
+def _list(board: Board) -> bytes:
+    times = _times(board)
+    return _text(
+        {
+            "plan": board.plan,
+            **times,
+            "complete": board.complete,
+            "pools": [_shown(one, times) for one in board.standings.values()],
+            "unseen": [{"pool": name, "why": why} for name, why in board.unseen.items()],
+        }
+    )
+
+
+def _times(board: Board) -> dict[str, str]:
+    return {"made_at": iso(board.made_at), "expires_at": iso(board.expires_at)}
+
+
+def _shown(standing: Standing, times: dict[str, str]) -> dict[str, object]:
     shown: dict[str, object] = {
         "pool": standing.pool,
         "recommended": standing.recommended,
         "desired": standing.desired,
         "ready": standing.ready,
         "lever": standing.lever,
-        "made_at": board.made_at,
-        "expires_at": board.expires_at,
-        "held": standing.held,
+        **times,
+        "held": plain(standing.held),
     }
     return shown | {"why": standing.why} if standing.why else shown
 
 
-class _Json(JSONResponse):
+def _text(content: dict[str, object]) -> bytes:
     """ASCII, so that text which is no Unicode has a shape too."""
-
-    def render(self, content: object) -> bytes:
-        return json.dumps(plain(content), allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _json(content: dict[str, object], *, status: int = 200) -> Response:
-    return _Json(content, status_code=status, headers=_HEADERS)
+def _json(
+    content: dict[str, object], *, status: int = 200, headers: Mapping[str, str] = _HEADERS
+) -> Response:
+    return Response(_text(content), status, headers, "application/json")
 
 
 def _word(text: str, *, status: int = 200) -> Response:
@@ -157,4 +170,4 @@ async def _refused(_request: Request, error: Exception) -> Response:
     """Of paths and methods that there are not."""
     known = cast("HTTPException", error)  # the only kind that comes here
     headers = _HEADERS | dict(known.headers or {})
-    return _Json({"error": known.detail}, status_code=known.status_code, headers=headers)
+    return _json({"error": known.detail}, status=known.status_code, headers=headers)
