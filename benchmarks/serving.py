@@ -1,7 +1,8 @@
 """Recommendations of 1,000 pools served on loopback: milliseconds to answer, alone and to four clients.
 
 Each client keeps its connection. /metrics is read beside the four as by a Prometheus, and the board is
-replaced for each of these, so that its text is written anew. The last figure is what posting a turn costs the loop.
+replaced for each of these, so that its text is written anew. The last figure is what posting
+a turn costs the loop.
 """
 
 from __future__ import annotations
