@@ -287,9 +287,9 @@ def test_no_answer_is_of_two_boards(served):
         reader.join(20)
     assert wrong == []
     assert len(seen) > 2, "several boards were read"
-    assert {
-        path: set(map(int, read(served.get(path).body))) for path, read in NUMBERS.items()
-    } == dict.fromkeys(NUMBERS, {299}), "each path answers from the last board"
+    assert {path: set(map(int, read(served.get(path).body))) for path, read in NUMBERS.items()} == {
+        path: {299} for path in NUMBERS
+    }, "each path answers from the last board"
 
 
 def test_a_page_that_fails_is_an_error_and_a_line_of_the_log(full, monkeypatch):

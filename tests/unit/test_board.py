@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoscaler.clock import SetClock
@@ -85,6 +85,10 @@ def test_a_floor_is_no_recommendation_where_demand_is_not_known():
     assert recommended(pool("web", 2, ready=10), unknown=["web"]) == {"web": 2}
 
 
+@example(took=0, passed=10, step=TTL_S)
+@example(took=0, passed=TTL_S, step=-3600)
+@example(took=300, passed=300, step=-300)
+@example(took=300, passed=299, step=0)
 @given(took=st.integers(0, 2 * TTL_S), passed=st.integers(0, 2 * TTL_S), step=st.integers(-90_000, 90_000))
 def test_f32_a_plan_is_served_no_longer_than_it_lives_whatever_the_clock_does(took, passed, step):
     """By the time that went by since it was made; a step of the wall may end it sooner, never later."""
