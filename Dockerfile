@@ -2,13 +2,13 @@
 FROM python:3.11-slim-bookworm AS build
 ARG PREFIX=/opt/loadline
 WORKDIR /src
-COPY pyproject.toml README.md requirements.lock requirements-build.lock ./
+COPY pyproject.toml README.md requirements-real.lock requirements-build.lock ./
 COPY autoscaler ./autoscaler
 COPY dashboards ./dashboards
 COPY forecasts ./forecasts
 COPY policies ./policies
 RUN python3 -m venv "$PREFIX"
-RUN "$PREFIX/bin/pip" install --no-cache-dir --no-compile --require-hashes -r requirements.lock
+RUN "$PREFIX/bin/pip" install --no-cache-dir --no-compile --require-hashes -r requirements-real.lock
 RUN "$PREFIX/bin/pip" install --no-cache-dir --no-compile --require-hashes --no-deps -r requirements-build.lock
 RUN "$PREFIX/bin/pip" install --no-cache-dir --no-compile --no-deps --no-build-isolation .
 RUN "$PREFIX/bin/pip" uninstall --yes --quiet setuptools
