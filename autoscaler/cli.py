@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Plan, and apply what the modes allow, again and again; stands by while another one leads.",
     "explain": "The whole story of a plan, an action or a pool.",
     "undo": "Take a plan or an action back, through the same guards.",
+    "release": "Give pools back to their owners, as they were before.",
     "approve": "Allow actions that wait for a person.",
     "reject": "Forbid actions that wait for a person.",
     "freeze": "Stop every change: of everything, a provider or a pool.",
