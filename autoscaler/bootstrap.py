@@ -84,7 +84,7 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
 
     engine = connect(configuration.state)
     history = History(engine)
-    metrics = tuple(_followed(_metrics(source), history) for source in configuration.metrics)
+    metrics = tuple(_followed(source_of(source), history) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
     calendar = None
     if configuration.calendar is not None:
@@ -119,7 +119,7 @@ def _followed(source: Metrics, history: History) -> Metrics:
     return Following(source, source, history) if isinstance(source, Remote) else source
 
 
-def _metrics(source: MetricsSource | RemoteSource) -> Metrics:
+def source_of(source: MetricsSource | RemoteSource) -> Metrics:
     """The source as it is; what it imports is imported here."""
     if isinstance(source, PrometheusSource):
         from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - urllib3 where it is asked

@@ -12,6 +12,7 @@ from autoscaler.errors import LoadlineError, UsageError
 
 COMMANDS = {
     "demo": "The main job on a generated world: forecast, plan, apply, replay, report.",
+    "doctor": "Look at rights, metrics, pools and the state; tell what to mend. Changes nothing.",
     "plan": "Show what should change, what it costs, why, and what is held. Changes nothing.",
     "apply": "Apply a plan: a file written by `plan --out`, or a stored plan's id.",
     "run": "Plan, and apply what the modes allow, again and again; stands by while another one leads.",
