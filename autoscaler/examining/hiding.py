@@ -24,8 +24,6 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_KEYS = frozenset({"external_id", "tenant"})  # of the configuration, beside every header
 _FILES = re.compile(r"(?i)(_file|kubeconfig)$")
-_WHOLE_SECRET_KEYS = frozenset({"external_id", "tenant"})  # of the configuration, beside every header
-_FILES = re.compile(r"(?i)(password|token)_file$")  # all of it is the secret
 _WHOLE_FILES = re.compile(r"(?i)(password|token)_file$")  # all of it is the secret
 _ASSIGNED = re.compile(
     r"(?i)[\"']?[\w.-]*(?:token|passw(?:or)?d|secret|private[_-]key|key-data|access[_-]key)[\w.-]*[\"']?"
