@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from autoscaler.connections import (
     RealProvider,
     RemoteSource,
 )
+from autoscaler.engine import Memo
 from autoscaler.errors import DataError, MetricsError
 from autoscaler.following import Following
 from autoscaler.former import with_former_ids
@@ -60,6 +61,7 @@ class App:
     memories: Memories
     lease: FileLease
     calendar: Calendar | None = None
+    forecasts: Memo = field(default_factory=dict)  # of the hour: they change when an hour is over
 
     def close(self) -> None:
         """Let go of the store's file."""

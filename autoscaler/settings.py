@@ -181,7 +181,7 @@ class ForecastSection(Section):
         default=48 * 3600,
         description="How far ahead, in whole hours; at least the longest lead time and an hour.",
     )
-    timeout: SomeTime = Field(default=30, description="Time budget of a model for a batch of series.")
+    timeout: SomeTime = Field(default=30, description="Time budget of a model for each hundred series.")
 
 
 class RunSection(Section):
