@@ -26,7 +26,7 @@ from forecasts.types import EARLIEST
 if TYPE_CHECKING:
     from autoscaler.config import Configuration
     from autoscaler.connections import RemoteSource
-    from autoscaler.ports import Clock
+    from autoscaler.ports import Clock, Metrics
     from policies.model import Pool
 
 
@@ -45,6 +45,7 @@ class Source:
     newest: Mapping[str, series.Newest]
     checks: tuple[Check, ...]
     judged: frozenset[str]
+    rights: tuple[str, ...] = ()
 
 
 def examine(configuration: Configuration, *, deadline_s: float = DEADLINE_S) -> Examined:
@@ -131,7 +132,7 @@ def _examined(name: str, settings: Any, clock: Clock) -> tuple[Check, ...]:
 
 
 def _sampled(entry: MetricsSource | RemoteSource, configuration: Configuration, clock: Clock) -> Source:
-    source = source_of(entry)
+    source = source_of(entry, clock)
     wanted = with_former_ids(configuration)
     now = clock.now()
     if not isinstance(source, Remote):
@@ -139,7 +140,12 @@ def _sampled(entry: MetricsSource | RemoteSource, configuration: Configuration, 
         return Source(newest=newest, checks=(_read(newest),), judged=frozenset())
     mine = [name for name in (*wanted, *configuration.signals()) if name in set(source.known())]
     if isinstance(source, Examines):
-        return Source(newest={}, checks=tuple(source.examine()), judged=frozenset(source.known()))
+        return Source(
+            newest={},
+            checks=tuple(source.examine()),
+            judged=frozenset(source.known()),
+            rights=_rights_of(source),
+        )
     newest = series.newest(source, mine, now - series.LOOK_BACK, now) if mine else {}
     return Source(newest=newest, checks=(_read(newest),), judged=frozenset())
 
@@ -217,8 +223,7 @@ def _of_sources(configuration: Configuration, answers: Mapping[str, Any]) -> Ite
             matter = Matter.DATA if look.matter is Matter.OTHER else look.matter
             yield Look(subject=subject, check=look.check, matter=matter)
             continue
-        rights = _rights_of(entry)
-        for look in pools.judged(subject, answer.checks, reading=rights, acting=(), needed=True):
+        for look in pools.judged(subject, answer.checks, reading=answer.rights, acting=(), needed=True):
             matter = Matter.DATA if look.matter is Matter.OTHER else look.matter
             yield Look(subject=subject, check=look.check, matter=matter)
 
@@ -227,10 +232,9 @@ def _name(entry: MetricsSource | RemoteSource) -> str:
     return entry.path if isinstance(entry, MetricsSource) else entry.name
 
 
-def _rights_of(entry: MetricsSource | RemoteSource) -> tuple[str, ...]:
+def _rights_of(source: Metrics) -> tuple[str, ...]:
     """The permissions of the source's module, in its own words."""
-    module = sys.modules.get(type(source_of(entry)).__module__)
-    return tuple(getattr(module, "PERMISSIONS", ()))
+    return tuple(getattr(sys.modules.get(type(source).__module__), "PERMISSIONS", ()))
 
 
 def _known(configuration: Configuration, answers: Mapping[str, Any], kept: stored.Stored) -> series.Known:
