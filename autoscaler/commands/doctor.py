@@ -50,7 +50,7 @@ def command(*, config: str | None, output: str, bundle: str | None) -> int:
         click.echo(_text(document), nl=False)
         if bundle:
             click.echo(f"Written: {bundle}, for its owner alone; look into it before you send it.")
-    return looked.exit_code
+    return looked.report.exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,6 @@ class _Looked:
     report: Report
     configuration: Configuration | None
     plans: tuple[str, ...]
-    exit_code: int
 
     def hidden(self) -> dict[str, Any]:
         """The report as JSON, without secrets."""
@@ -76,13 +75,12 @@ def _looked(config: str | None) -> _Looked:
         configuration = showing.configuration(config)
     except ConfigError as error:
         report = whole.unsound(error, SystemClock().now())
-        return _Looked(report=report, configuration=None, plans=(), exit_code=error.exit_code)
+        return _Looked(report=report, configuration=None, plans=())
     found = whole.examine(configuration)
     return _Looked(
         report=found.report,
         configuration=configuration,
         plans=tuple(found.stored.plans),
-        exit_code=found.report.exit_code,
     )
 
 

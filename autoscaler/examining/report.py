@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from autoscaler.errors import DataError, Denied, LoadlineError
+from autoscaler.errors import ConfigError, DataError, Denied, LoadlineError
 from autoscaler.ports import Check
 from policies.model import iso
 
@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 class Matter(StrEnum):
     """What a check is about, as far as the exit code goes. A closed list."""
 
+    CONFIGURATION = "configuration"
     PERMISSION = "permission"
     DATA = "data"
     OTHER = "other"
@@ -41,10 +42,15 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing fails, 77 where a permission lacks, 5 where only data fails, else 1."""
+        """0 where nothing fails, 77 where a permission lacks, 5 where only data fails, else 1.
+
+        64 where nothing could be looked at for want of a configuration.
+        """
         failed = {look.matter for look in self.looks if look.check.ok is False}
         if not failed:
             return 0
+        if Matter.CONFIGURATION in failed:
+            return ConfigError.exit_code
         if Matter.PERMISSION in failed:
             return Denied.exit_code
         return DataError.exit_code if failed == {Matter.DATA} else LoadlineError.exit_code

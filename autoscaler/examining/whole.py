@@ -85,10 +85,9 @@ def examine(configuration: Configuration, *, deadline_s: float = DEADLINE_S) -> 
 
 def unsound(error: Exception, at: datetime) -> Report:
     """The report of a configuration that cannot be used: a check for each of its problems."""
-    looks = tuple(
-        Look(subject="configuration", check=Check(what="it is sound", ok=False, why=line, mend=_MEND))
-        for line in str(error).splitlines()
-    )
+    lines = str(error).splitlines()
+    checks = (Check(what="it is sound", ok=False, why=line, mend=_MEND) for line in lines)
+    looks = tuple(Look(subject="configuration", check=c, matter=Matter.CONFIGURATION) for c in checks)
     return Report(at=at, looks=looks)
 
 
