@@ -52,7 +52,7 @@ def checkup_text(
 def _told(check: Checked, width: int, ink: Ink) -> list[str]:
     why = f": {inert(check.why, _LONGEST)}" if check.why else ""
     lines = _marked(check.ok, f"{inert(check.what, _LONGEST)}{why}", width, ink)
-    if check.ok is not True and check.mend:
+    if check.ok is not True and check.mend and check.mend not in check.why:
         mend = wrap(inert(check.mend, _LONGEST), width, _INDENT + "  ")
         lines += [f"{_INDENT}→ {mend[0].lstrip()}", *mend[1:]] if mend else []
     return lines

@@ -27,7 +27,7 @@ _FILES = re.compile(r"(?i)(_file|kubeconfig)$")
 _WHOLE_FILES = re.compile(r"(?i)(password|token)_file$")  # all of it is the secret
 _ASSIGNED = re.compile(
     r"(?i)[\"']?[\w.-]*(?:token|passw(?:or)?d|secret|private[_-]key|key-data|access[_-]key)[\w.-]*[\"']?"
-    r"\s*[:=]\s*[\"']?([^\"'\s,}]+(?:\\n[^\"']*)?)"
+    r"\s*[:=]\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\"'\s,}]+))"
 )
 _USERINFO = re.compile(r"(://)[^/\s@\"']+@")
 _LOOKS = (
@@ -149,8 +149,9 @@ def _of_file(path: str, *, whole: bool) -> Iterator[str]:
         yield from (line.strip() for line in text.splitlines() if not line.startswith("-----"))
         return
     for found in _ASSIGNED.finditer(text):
-        yield found[1]
-        yield from found[1].replace("\\n", "\n").splitlines()
+        value = found["double"] or found["single"] or found["bare"] or ""
+        yield value
+        yield from (line for line in value.replace("\\n", "\n").splitlines() if not line.startswith("-----"))
 
 
 def _of_environment(environment: Mapping[str, str]) -> Iterator[str]:

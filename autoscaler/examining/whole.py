@@ -216,7 +216,10 @@ def _of_examination(
 
 def _of_sources(configuration: Configuration, answers: Mapping[str, Any]) -> Iterator[Look]:
     for number, entry in enumerate(configuration.metrics):
-        subject, answer = f"metrics {_name(entry)}", answers[_source(number)]
+        subject, answer = (
+            f"metrics {_name(entry)}".replace("metrics metrics", "metrics"),
+            answers[_source(number)],
+        )
         if isinstance(answer, Exception):
             look = failure(subject, "it answers", answer)
             matter = Matter.DATA if look.matter is Matter.OTHER else look.matter

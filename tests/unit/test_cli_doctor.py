@@ -333,7 +333,7 @@ def test_a_folder_that_may_not_be_written_fails(shell, monkeypatch):
 
 PROMETHEUS = """\
 metrics:
-  - {{kind: prometheus, url: "{url}", queries: {{web: sum(rps), api: sum(jobs)}}}}
+  - {{kind: prometheus, url: "{url}", queries: {{web: sum(rps), api: sum(jobs_totl)}}}}
 """
 
 
