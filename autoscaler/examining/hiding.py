@@ -20,7 +20,7 @@ SHORTEST = 5  # characters; a shorter value would hide half of every text
 _LARGEST_FILE = 1 << 20
 
 _SECRET_NAME = re.compile(
-    r"(?i)token|secret|passw|private|credential|api_?key|access_?key|auth|cookie|session|external_id"
+    r"(?i)token|secret|passw|private|credential|api_?key|access_?key|authorization|cookie|external_id"
 )
 _SECRET_KEYS = frozenset({"external_id", "tenant"})  # of the configuration, beside every header
 _FILES = re.compile(r"(?i)(_file|kubeconfig)$")
@@ -132,7 +132,7 @@ def _of_text(value: str, name: str) -> Iterator[str]:
 
 
 def _userinfo(text: str) -> Iterator[str]:
-    for found in re.finditer(r"://([^/\s@]+)@", text):
+    for found in re.finditer(r"://([^\s@]+)@", text):
         yield found[1]
         yield found[1].partition(":")[2]
 
@@ -144,10 +144,9 @@ def _of_file(path: str, *, whole: bool) -> Iterator[str]:
             text = file.read(_LARGEST_FILE).decode("utf-8", "replace")
     except OSError:
         return
-    if whole or "PRIVATE KEY" in text.split("\n", 1)[0]:
+    if whole or text.startswith("-----BEGIN"):
         yield text.strip()
         yield from (line.strip() for line in text.splitlines() if not line.startswith("-----"))
-        return
     for found in _ASSIGNED.finditer(text):
         value = found["double"] or found["single"] or found["bare"] or ""
         yield value

@@ -89,7 +89,7 @@ def _saying_all(_self):
 
 
 def test_f77_no_secret_of_files_environment_headers_or_urls_is_in_it(shell, monkeypatch):
-    """Canaries in every place that may hold a secret, and a server that says them all back: none comes out."""
+    """Canaries in every place that may hold a secret, and errors that tell them all: none comes out."""
     monkeypatch.setenv("SHOP_API_TOKEN", ENV)
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PROXY}@proxy.example:3128")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
@@ -200,7 +200,8 @@ def test_f77_a_known_secret_is_hidden_wherever_it_stands(secret, around):
         "basic dXNlcjpzM2NyM3R2YWx1ZQ==", "http://u:s3cr3tvalue@host/x",
         "https://h/x?a=1&access_token=s3cr3tvalue", "key AKIAABCDEFGHIJKLMNOP",
         "eyJhbGci.eyJzdWIi.s3cr3tvalue",
-        "-----BEGIN RSA PRIVATE KEY-----\ns3cr3tvalue\n", "password=s3cr3tvalue", '{"password": "s3cr3tvalue"}',
+        "-----BEGIN RSA PRIVATE KEY-----\ns3cr3tvalue\n", "password=s3cr3tvalue",
+        '{"password": "s3cr3tvalue"}',
     ],
 )  # fmt: skip
 def test_f77_what_looks_like_a_secret_is_hidden_though_nobody_knows_it(text):
