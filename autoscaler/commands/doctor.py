@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoscaler.commands import flags, showing
-from autoscaler.errors import ConfigError
+from autoscaler.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from autoscaler.config import Configuration
@@ -32,12 +32,20 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Also write a .tar.gz for those who help: no secrets, no logs, no metrics.",
 )
-def command(*, config: str | None, output: str, bundle: str | None) -> int:
+@click.option(
+    "--rights",
+    type=click.Choice(["aws", "google", "kubernetes"]),
+    help="Only print the rights that reading needs there, ready to be applied.",
+)
+@click.option("--acting", is_flag=True, help="With --rights: those that changing sizes needs beyond.")
+def command(*, config: str | None, output: str, bundle: str | None, rights: str | None, acting: bool) -> int:
     """Look at credentials and each right, metrics, pools, who else scales them, the state file and freezes.
 
     Nothing is changed, and no right to write is needed. It ends with 0 where nothing fails, 77 where a
     permission lacks, 5 where only data fails, 64 for a configuration that cannot be used, and else 1.
     """
+    if rights or acting:
+        return _rights(rights, acts=acting)
     if bundle:
         showing.writable(bundle, "--bundle")
     looked = _looked(config)
@@ -51,6 +59,15 @@ def command(*, config: str | None, output: str, bundle: str | None) -> int:
         if bundle:
             click.echo(f"Written: {bundle}, for its owner alone; look into it before you send it.")
     return looked.report.exit_code
+
+
+def _rights(kind: str | None, *, acts: bool) -> int:
+    from autoscaler import rights  # noqa: PLC0415 - the modules of every provider
+
+    if kind is None:
+        raise UsageError("--acting is of --rights: say of which provider")
+    click.echo(rights.text(kind, acts=acts), nl=False)
+    return showing.OK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
