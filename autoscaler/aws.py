@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from autoscaler.connections import AwsAccount
 
 CONNECT_S, READ_S, ATTEMPTS = 3, 10, 4
+LONGEST = 300  # characters of a message: a proxy answers with whole pages
 ANYONE = "loadline"  # the name and secret shown to another server, which asks for some
 
 _DENIED = frozenset(
@@ -181,7 +182,7 @@ def _refused(what: str, answer: dict[str, Any]) -> ProviderError:
     """What an answer that refuses comes to; `what` is the permission that the call needs."""
     told, about = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     code = str(told.get("Code", ""))
-    message = f"{what}: {told.get('Message', '') or code}"
+    message = f"{what}: {' '.join(str(told.get('Message', '') or code).split())[:LONGEST]}"
     if code in _STALE_CREDENTIALS:
         return Denied(f"{message} ({code}; renew the credentials, and look at this machine's clock)")
     if code in _DENIED:

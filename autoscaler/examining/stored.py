@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from autoscaler.errors import StoreError
 from autoscaler.examining.report import Look
 from autoscaler.freezing import Labels, freeze_file, standing
 from autoscaler.lease import TTL_S, Record, recorded
@@ -138,8 +139,8 @@ def lease(configuration: Configuration, now: datetime) -> Look:
     what = "lease"
     try:
         found, kept = recorded(path), _kept(path)
-    except Exception as error:  # noqa: BLE001 - it is told, whatever it is
-        return Look(subject=SUBJECT, check=Check(what=what, ok=False, why=str(error), mend=str(path)))
+    except (StoreError, OSError) as error:
+        return Look(subject=SUBJECT, check=Check(what=what, ok=False, why=str(error), mend=f"see {path}"))
     return Look(subject=SUBJECT, check=_leads(found, None if kept is None else now - kept))
 
 

@@ -1,4 +1,4 @@
-"""Auto Scaling groups under the faults of the catalogue; what the server cannot answer is put in its place."""
+"""Auto Scaling groups under the faults of the catalogue; what the server cannot say is put in its place."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_it_is_protected_where_every_instance_is(world):
 
 
 def test_only_healthy_instances_in_service_are_ready(world):
-    """Standby, unhealthy and warm instances serve nobody; standby and warm ones are not on their way either."""
+    """Standby, unhealthy and warm instances serve nobody; standby and warm ones are not on their way."""
     states = world.inside().instance_states
     states[0].lifecycle_state = "Standby"
     states[1].health_status = "Unhealthy"
@@ -147,14 +147,13 @@ def test_only_healthy_instances_in_service_are_ready(world):
 def test_weights_warm_pools_and_mixed_instances_are_read(world):
     """An instance with a weight is as many units; what a group is made of stands among its labels."""
     world.somebody("ec2").create_launch_template(
-        LaunchTemplateName="lt", LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "m5.large"}
+        LaunchTemplateName="web-lt",
+        LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "m5.large"},
     )
-    template = {"LaunchTemplateName": "lt", "Version": "$Latest"}
+    template = {"LaunchTemplateName": "web-lt", "Version": "$Latest"}
     overrides = [{"InstanceType": "m5.large", "WeightedCapacity": "2"}, {"InstanceType": "m5.xlarge"}]
     policy = {"LaunchTemplate": {"LaunchTemplateSpecification": template, "Overrides": overrides}}
-    scaling = world.group(
-        "mixed", LaunchConfigurationName="", MixedInstancesPolicy=policy, AvailabilityZones=["us-east-1a"]
-    )
+    scaling = world.group("mixed", MixedInstancesPolicy=policy, AvailabilityZones=["us-east-1a"])
     scaling.put_warm_pool(AutoScalingGroupName="mixed", PoolState="Hibernated")
     for one in world.inside("mixed").instance_states:
         one.weighted_capacity = "2"
@@ -183,7 +182,7 @@ def groups(draw):
 
 @given(groups(), sizes, st.booleans())
 def test_no_wish_leaves_a_size_outside_its_bounds(drawn, size, floor):
-    """Whatever is set or restored, afterwards MinSize <= DesiredCapacity <= MaxSize, a raised floor lifting it."""
+    """Whatever is set or restored, MinSize <= DesiredCapacity <= MaxSize afterwards."""
     group, marks = drawn
     after = group | wanted(group, size, floor=floor)
     assert after["MinSize"] <= max(after["DesiredCapacity"], after["MinSize"]) <= after["MaxSize"]
@@ -192,7 +191,7 @@ def test_no_wish_leaves_a_size_outside_its_bounds(drawn, size, floor):
     assert back["MinSize"] <= back["DesiredCapacity"] <= back["MaxSize"]
 
 
-@given(st.text(min_size=1, max_size=300), st.integers(0, 10**6), st.booleans())
+@given(st.text(min_size=1, max_size=200), st.integers(0, 10**6), st.booleans())
 def test_a_mark_is_read_as_it_was_written(key, size, floor):
     """Any key fits into a tag's 256 characters, and says again which it was."""
     mark = Mark(key=key, size=size, at=START, floor=floor)
@@ -219,7 +218,7 @@ def seen(minimum=2, maximum=10, **labels):
 
 @given(st.lists(st.integers(-5, 40), min_size=1, max_size=30), st.integers(0, 5), st.integers(5, 20))
 def test_floors_are_within_the_owners_minimum_and_the_maximum(wished, low, high):
-    """Each floor lies between the owner's minimum and the maximum, and the last one is the owner's minimum."""
+    """Each floor lies between the owner's minimum and the maximum; the last one is that minimum."""
     moments = [(START + timedelta(hours=1 + hour), size) for hour, size in enumerate(wished)]
     found = sorted(floors(seen(low, high), moments, after=START).values())
     assert [at for at, _ in found] == [START + timedelta(hours=1 + hour) for hour in range(len(wished) + 1)]
@@ -247,7 +246,7 @@ def test_moments_that_do_not_rise_or_have_no_zone_are_invalid(moments):
 
 
 def scheduled(world):
-    """All scheduled actions of the group: name, hours after the start, MinSize, anything else that they set."""
+    """All scheduled actions: whether ours, hours after the start, MinSize, desired, MaxSize."""
     answer = world.somebody("autoscaling").describe_scheduled_actions(AutoScalingGroupName="web")
     return sorted(
         (
@@ -267,7 +266,7 @@ def hours(*floors_of_hours):
 
 
 def test_the_next_hours_outlive_the_program(world):
-    """The floors of the next hours are scheduled as minima alone, and after them the owner's minimum returns."""
+    """The floors of the next hours are scheduled as minima alone; then the owner's minimum returns."""
     scaling = world.somebody("autoscaling")
     scaling.put_scheduled_update_group_action(
         AutoScalingGroupName="web", ScheduledActionName="theirs", StartTime=START + timedelta(9), MinSize=3
@@ -287,7 +286,7 @@ def test_the_next_hours_outlive_the_program(world):
 
 
 def test_a_floor_that_came_true_does_not_become_the_owners(world):
-    """After an action raised MinSize the owner's minimum is still known, shrinks below it go, and it comes back."""
+    """After an action raised MinSize the owner's is still known, may be gone below to, and comes back."""
     pools = world.provider()
     pools.outlast(WEB, hours(7, 8))
     scaling = world.somebody("autoscaling")

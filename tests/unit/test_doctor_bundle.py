@@ -213,7 +213,7 @@ def test_f77_what_looks_like_a_secret_is_hidden_though_nobody_knows_it(text):
 
 def test_names_and_figures_stay(shell):
     """What is no secret is not hidden: a bundle must help."""
-    secrets = hiding.secrets_of(None, {"TOKEN": "x", "HOME": "/home/ann", "PASSWORD": ""})
+    secrets = hiding.secrets_of(None, {"TOKEN": "x", "LANG": "C.UTF-8", "PASSWORD": ""})
     report = Report(
         at=small.END, looks=(Look(subject="pools", check=Check(what="web", ok=True, why="4 units")),)
     )
