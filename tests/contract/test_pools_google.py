@@ -157,6 +157,14 @@ def test_a_key_belongs_to_one_wish(cloud, pool_id):
     assert cloud.read(pool_id) == before
 
 
+def test_f41_a_key_belongs_to_one_wish_after_a_restart(api, cloud):
+    """The autoscaler keeps the last key and its size: a new process refuses that key for another size."""
+    resized(cloud, SHOP, 6, "k1")
+    with pytest.raises(Invalid, match="the key k1 was used for 6 units, not 7"):
+        resized(connected(api), SHOP, 7, "k1")
+    assert cloud.read(SHOP).desired == 6
+
+
 def test_f41_a_request_id_is_of_the_key_alone():
     """The same key has the same request id, whatever the size; another key, pool or project another."""
     place = Place("us-central1-a", "web")

@@ -296,7 +296,7 @@ def test_f48_an_api_that_is_not_enabled_is_no_missing_permission(api, cloud):
     """Where the API is off in the project the mend is to enable it, and no permission is blamed."""
     why = "Compute Engine API has not been used in project shop before or it is disabled."
     api.faults.append(Fault("GET /aggregated", RefusedError(403, "accessNotConfigured", why)))
-    with pytest.raises(Denied, match="enable the API in that project$"):
+    with pytest.raises(Denied, match=r"enable the API in that project$"):
         cloud.list()
 
 
