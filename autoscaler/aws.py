@@ -6,7 +6,11 @@ boto3 is imported when the first client is made.
 from __future__ import annotations
 
 from contextlib import contextmanager
+<<<<<<< HEAD
 from functools import cache
+=======
+from datetime import UTC, datetime
+>>>>>>> w-cloudwatch
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.errors import (
@@ -82,7 +86,18 @@ def client(account: AwsAccount, service: str, *, read_s: float = READ_S, attempt
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=ANYONE,
         )
+        parsers = session._session.get_component("response_parser_factory")  # noqa: SLF001 - boto3 hides it
+        parsers.set_parser_defaults(timestamp_parser=_moment)
         return session.client(service, config=config, endpoint_url=account.endpoint_url or None)
+
+
+def _moment(value: Any) -> datetime:
+    """A stamp of an answer, aware; the SDK's own reading takes nine tenths of the time of a back-fill."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    from botocore.utils import parse_timestamp  # noqa: PLC0415 - as above
+
+    return parse_timestamp(value)  # type: ignore[no-any-return, unused-ignore]
 
 
 def _session(account: AwsAccount) -> Any:

@@ -250,7 +250,9 @@ WRONG = {
     "autoscaler/config.py": "",
     "autoscaler/providers/aws.py": "import autoscaler.providers.fake\n",
     "autoscaler/providers/fake.py": "",
+    "autoscaler/metrics/cloudwatch.py": "",
     "autoscaler/metrics/csv.py": "",
+    "autoscaler/metrics/google_monitoring.py": "",
     "autoscaler/metrics/parquet.py": "import autoscaler.metrics.csv\n",
 }
 

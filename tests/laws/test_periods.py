@@ -88,9 +88,9 @@ def test_whoever_is_late_is_unreachable_and_the_others_are_not():
 
 
 def test_a_long_back_fill_may_take_longer():
-    """A turn has its time-out; each million points has it once more."""
+    """A turn has its time-out; each quarter of a million points has it once more."""
     assert seconds_for(30, 1_000) == 30
-    assert seconds_for(30, 2_500_000) == 90
+    assert seconds_for(30, 625_000) == 90
 
 
 def test_only_series_with_a_query_are_asked_for():
