@@ -6,11 +6,8 @@ boto3 is imported when the first client is made.
 from __future__ import annotations
 
 from contextlib import contextmanager
-<<<<<<< HEAD
-from functools import cache
-=======
 from datetime import UTC, datetime
->>>>>>> w-cloudwatch
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.errors import (
