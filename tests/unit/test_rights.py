@@ -125,8 +125,8 @@ def test_the_words_of_a_right_are_taken_apart(words, resource):
 
 def test_reading_never_needs_a_right_to_change():
     """No verb or action that changes anything is among those for reading."""
-    assert not [one for one in rights.permissions("kubernetes") if one.split()[0] not in {"get", "list", "watch"}
-                and "selfsubjectaccessreviews" not in one]  # fmt: skip
+    for one in rights.permissions("kubernetes"):
+        assert one.split()[0] in {"get", "list", "watch"} or "selfsubjectaccessreviews" in one, one
     for one in rights.permissions("aws"):
         assert re.match(r"(Describe|List|Get|Simulate)", one.partition(":")[2]), one
     for one in rights.permissions("google"):
