@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoscaler.examining.report import Look, Matter
 from autoscaler.ports import Check
-from policies.model import Gap, Obstacle, Pool
+from policies.model import Gap, Pool
 from policies.plan import Guard
 from policies.policy import Mode
 from policies.units import format_duration
@@ -43,11 +43,15 @@ def shown(listed: tuple[Sequence[Pool], Sequence[Gap]]) -> Shown:
     return Shown(pools={pool.id: pool for pool in pools}, gaps=tuple(gaps))
 
 
-def acts(configuration: Configuration, provider: str) -> bool:
-    """Whether some pool of the provider has a mode in which a daemon would change it, or rehearse."""
-    mine = (name for name, pool in configuration.pools.items() if pool.provider == provider)
-    rules = (configuration.policy.of(name) for name in mine)
-    return any({rule.mode_in, rule.mode_out} != {Mode.OBSERVE} for rule in rules)
+def acting(configuration: Configuration, provider: str) -> frozenset[str]:
+    """The provider's ids of the pools that have a mode in which a daemon would change them, or rehearse."""
+    mine = (pool for pool in configuration.pools.values() if pool.provider == provider)
+    return frozenset(pool.target or pool.id for pool in mine if _acts(configuration, pool.id))
+
+
+def _acts(configuration: Configuration, name: str) -> bool:
+    rule = configuration.policy.of(name)
+    return {rule.mode_in, rule.mode_out} != {Mode.OBSERVE}
 
 
 def looks(
@@ -72,7 +76,10 @@ def looks(
             continue
         mode = _mode(configuration, name, first_seen, now)
         yield Look(subject=SUBJECT, check=_there(name, pool, mode))
-        for check in (*_bounds(name, declared, pool), *_obstacles(name, pool)):
+        for check in (
+            *_bounds(name, declared, pool),
+            *_obstacles(name, pool, held=_acts(configuration, name)),
+        ):
             yield Look(subject=SUBJECT, check=check)
 
 
@@ -127,15 +134,13 @@ def _bounds(name: str, declared: DeclaredPool, pool: Pool) -> Iterator[Check]:
         yield Check(what=f"{name}: bounds", ok=False, why=why, mend=mend)
 
 
-def _obstacles(name: str, pool: Pool) -> Iterator[Check]:
+def _obstacles(name: str, pool: Pool, *, held: bool) -> Iterator[Check]:
+    """What is against changing it; no failure where it is not to be changed (`held` is False)."""
     for one in pool.obstacles:
-        yield _obstacle(name, one)
-
-
-def _obstacle(name: str, one: Obstacle) -> Check:
-    what = "shrinking is held" if one.shrinks_only else "every change is held"
-    ok = False if one.code in HELD else None
-    return Check(what=f"{name}: {what}", ok=ok, why=f"{one.why} ({one.code})", mend=_MENDS.get(one.code, ""))
+        what = "shrinking is held" if one.shrinks_only else "every change is held"
+        ok = False if held and one.code in HELD else None
+        mend = _MENDS.get(one.code, "")
+        yield Check(what=f"{name}: {what}", ok=ok, why=f"{one.why} ({one.code})", mend=mend)
 
 
 def judged(
@@ -171,15 +176,20 @@ def _named(what: str, rights: Collection[str]) -> str:
 
 
 def without_strangers(
-    checks: Sequence[Check], pools: Collection[str], configured: Collection[str]
+    checks: Sequence[Check], pools: Collection[str], configured: Collection[str], acting: Collection[str]
 ) -> tuple[list[Check], int]:
-    """Those that speak of no pool beside the configured ones, or pass; and how many others there are."""
-    strangers = set(pools) - set(configured)
+    """Those that speak of no pool beside the configured ones, or pass; and how many others there are.
+
+    What is found on a pool that is not to be changed (`acting` has those that are) is told, and fails nothing.
+    """
+    strangers, ours = set(pools) - set(configured), set(configured)
     kept, left = [], 0
     for check in checks:
         words = set(_TOKEN.findall(f"{check.what} {check.why}"))
-        if check.ok is not True and words & strangers and not words & set(configured):
+        if check.ok is not True and words & strangers and not words & ours:
             left += 1
+        elif check.ok is False and words & ours and not words & set(acting):
+            kept.append(replace(check, ok=None))
         else:
             kept.append(check)
     return kept, left

@@ -201,13 +201,14 @@ def _of_examination(
 ) -> Iterator[Look]:
     subject, module = f"provider {name}", providers.load(name.partition("/")[0])
     mine = {one.target or one.id for one in configuration.pools.values() if one.provider == name}
-    kept, left = pools.without_strangers(checks, found.pools if found else (), mine)
+    acting = pools.acting(configuration, name)
+    kept, left = pools.without_strangers(checks, found.pools if found else (), mine, acting)
     yield from pools.judged(
         subject,
         kept,
         reading=module.PERMISSIONS,
         acting=module.ACTING,
-        needed=pools.acts(configuration, name),
+        needed=bool(acting),
     )
     if left:
         why = f"{left} findings on pools that are not in the configuration are left out"

@@ -53,7 +53,7 @@ def cluster(tmp_path):
 
 
 def _of_cluster(shell, mode="observe", target="deployment/shop/web"):
-    provider = "  kubernetes:\n    shop: {kubeconfig: kubeconfig}"
+    provider = "  kubernetes:\n    shop: {kubeconfig: kubeconfig, adopt: [starter]}"
     text = CONFIGURATION % (provider, mode, "kubernetes/shop", target, "deployment")
     (shell.folder / "loadline.yaml").write_text(text)
 

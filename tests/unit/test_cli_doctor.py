@@ -223,9 +223,9 @@ def test_f48_a_right_to_change_is_not_asked_of_who_only_observes():
 @pytest.mark.parametrize("mode", ["mode: auto", "mode_in: approve", "mode_out: rehearse"])
 def test_a_mode_that_may_act_needs_the_rights(shell, mode):
     """One direction of one pool that is more than observed suffices."""
-    assert not pools.acts(_configuration(), "fake")
+    assert pools.acting(_configuration(), "fake") == frozenset()
     edited(shell, "  api:\n", f"  api:\n    {mode}\n")
-    assert pools.acts(_configuration(), "fake")
+    assert pools.acting(_configuration(), "fake") == {"api"}
 
 
 def test_a_longer_right_is_not_taken_for_a_shorter_one():
@@ -237,18 +237,20 @@ def test_a_longer_right_is_not_taken_for_a_shorter_one():
 
 
 def test_what_concerns_pools_that_are_not_ours_is_left_out():
-    """A finding on a pool that is not configured is counted, no more; on one that is, it is told."""
+    """A finding on a pool that is not configured is counted, on one that is only observed told."""
     checks = [
         Check(what="other scalers of asg/web", ok=False),
         Check(what="nobody else", ok=False, why="deployment/shop/cart: owned by argocd"),
         Check(what="clock", ok=False, why="web is late"),
+        Check(what="other scalers of asg/api", ok=False),
     ]
-    kept, left = pools.without_strangers(checks, ["asg/web", "asg/api", "deployment/shop/cart"], ["asg/web"])
-    assert (kept, left) == ([checks[0], checks[2]], 1)
+    ids = ["asg/web", "asg/api", "deployment/shop/cart"]
+    kept, left = pools.without_strangers(checks, ids, ["asg/web", "asg/api"], ["asg/web"])
+    assert (kept, left) == ([checks[0], checks[2], replace(checks[3], ok=None)], 1)
 
 
 def test_f45_f46_who_else_holds_a_pool_is_told(shell, monkeypatch):
-    """A pool that another one sizes or has suspended fails with a mend; a rollout is only told."""
+    """A pool that another one sizes or has suspended fails with a mend, unless it is only observed."""
     real = FakeCloud.list
 
     def held(self):
@@ -261,6 +263,9 @@ def test_f45_f46_who_else_holds_a_pool_is_told(shell, monkeypatch):
         return [replace(one, obstacles=obstacles, lever=lever) for one in listed], gaps
 
     monkeypatch.setattr(FakeCloud, "list", held)
+    said = found(shell)
+    assert (said.code, said.checks["pools", "web: every change is held"].ok) == (0, None)
+    edited(shell, "  web:\n", "  web:\n    mode: auto\n")
     said = found(shell)
     owned = said.checks["pools", "web: every change is held"]
     assert (said.code, owned.ok) == (1, False)
