@@ -9,7 +9,8 @@ from dashboards.ink import Ink, Style, inert, wrap
 
 _MARKS = {True: ("✓", Style.GROW), False: ("✗", Style.SHRINK), None: ("?", Style.CHANGE)}
 _INDENT = "    "
-_LONGEST = 1_500  # characters of one text; a server's page in an error would fill the screen
+_LONGEST = 500  # characters of one text; a server's page in an error would fill the screen
+_MENDS = 3  # of several checks with one reason so many mends are shown
 
 
 class Checked(Protocol):
@@ -30,31 +31,38 @@ def checkup_text(
 ) -> str:
     """Each subject with its checks, and how many there are; lines of at most `width` cells (60 at least).
 
-    What passes and has nothing to add is told in one line.
+    Checks of one subject with the same result and reason are told together.
     """
     ink, width = Ink(color), max(60, width)
     lines: list[str] = []
     counts = {True: 0, None: 0, False: 0}
     for subject, checks in subjects:
         lines += [*([""] if lines else []), ink.paint(inert(subject, _LONGEST), Style.STRONG)]
-        plain = [check for check in checks if check.ok is True and not check.why]
+        alike: dict[tuple[bool | None, str], list[Checked]] = {}
         for check in checks:
             counts[check.ok] += 1
-            if check not in plain:
-                lines += _told(check, width, ink)
-        if plain:
-            together = ", ".join(inert(check.what, _LONGEST) for check in plain)
-            lines += _marked(True, together, width, ink)
+            alike.setdefault((check.ok, check.why), []).append(check)
+        for same in alike.values():
+            lines += _told(same, width, ink)
     lines += ["", _sum(counts, ink)]
     return "\n".join(lines) + "\n"
 
 
-def _told(check: Checked, width: int, ink: Ink) -> list[str]:
-    why = f": {inert(check.why, _LONGEST)}" if check.why else ""
-    lines = _marked(check.ok, f"{inert(check.what, _LONGEST)}{why}", width, ink)
-    if check.ok is not True and check.mend and check.mend not in check.why:
-        mend = wrap(inert(check.mend, _LONGEST), width, _INDENT + "  ")
-        lines += [f"{_INDENT}→ {mend[0].lstrip()}", *mend[1:]] if mend else []
+def _told(same: Sequence[Checked], width: int, ink: Ink) -> list[str]:
+    """Checks of one result and reason, with what mends them."""
+    first = same[0]
+    why = f": {inert(first.why, _LONGEST)}" if first.why else ""
+    together = ", ".join(inert(check.what, _LONGEST) for check in same)
+    lines = _marked(first.ok, f"{together}{why}", width, ink)
+    mends = list(dict.fromkeys(check.mend for check in same if check.mend and check.mend not in first.why))
+    if first.ok is True:
+        return lines
+    shown = [inert(mend, _LONGEST) for mend in mends[:_MENDS]]
+    if len(mends) > _MENDS:
+        shown.append(f"and so on, {len(mends)} in all: `-o json` has them")
+    for mend in shown:
+        begin, *rest = wrap(mend, width, _INDENT + "  ")
+        lines += [f"{_INDENT}→ {begin.lstrip()}", *rest]
     return lines
 
 

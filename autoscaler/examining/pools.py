@@ -180,7 +180,7 @@ def without_strangers(
 ) -> tuple[list[Check], int]:
     """Those that speak of no pool beside the configured ones, or pass; and how many others there are.
 
-    What is found on a pool that is not to be changed (`acting` has those that are) is told, and fails nothing.
+    `acting` are those that are to be changed: what is found on another one is told, and fails nothing.
     """
     strangers, ours = set(pools) - set(configured), set(configured)
     kept, left = [], 0

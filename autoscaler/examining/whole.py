@@ -202,6 +202,8 @@ def _of_examination(
     subject, module = f"provider {name}", providers.load(name.partition("/")[0])
     mine = {one.target or one.id for one in configuration.pools.values() if one.provider == name}
     acting = pools.acting(configuration, name)
+    told = {gap.why for gap in found.gaps} if found else set()
+    checks = tuple(check for check in checks if check.ok is not False or check.why not in told)
     kept, left = pools.without_strangers(checks, found.pools if found else (), mine, acting)
     yield from pools.judged(
         subject,

@@ -394,13 +394,16 @@ def test_f76_the_text_fits_its_terminal_and_hostile_names_are_inert(width):
         Check(what="b", ok=None, why="who knows", mend="ask"),
         Check(what="c", ok=True),
     ]
+    checks += [Check(what=f"may {n}", ok=False, why="the same", mend=f"allow {n}") for n in range(5)]
     text = checkup_text([("pools", checks), (evil, checks)], width=width)
+    assert "  ✗ may 0, may 1, may 2, may 3, may 4: the same\n    → allow 0\n" in text
+    assert "    → and so on, 5 in all" in text
     assert all(cell_len(line) <= width for line in text.splitlines() if not line.startswith("\\x1b"))
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "  ✓ a, c\n" in text
     assert "  ? b: who knows\n    → ask\n" in text
-    assert "2 checks fail" in text
+    assert "12 checks fail" in text
     assert "\x1b[31m✗" in checkup_text([("pools", checks)], width=width, color=True)
 
 
