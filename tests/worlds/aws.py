@@ -73,7 +73,7 @@ class Aws:
     """One account with everything in it gone, our provider over it, and somebody else's clients."""
 
     def __init__(self, address, monkeypatch):
-        urllib.request.urlopen(f"{address}/moto-api/reset", data=b"", timeout=5).close()  # noqa: S310
+        urllib.request.urlopen(f"{address}/moto-api/reset", data=b"", timeout=60).close()  # noqa: S310
         self.address = address
         self.clock = SetClock(START)
         self.calls = []
