@@ -132,6 +132,16 @@ def test_f19_a_read_is_tried_again_for_a_moment(api, cloud):
         cloud.list()
 
 
+@BOTH
+def test_f40_a_change_is_never_tried_again_by_itself(api, cloud, pool_id):
+    """503 to a change may hide that it was done: it is sent once, and its outcome is in doubt."""
+    version = cloud.read(pool_id).version
+    api.faults.append(Fault(CALL[pool_id], RefusedError(503, "backendError", "Unavailable.")))
+    with pytest.raises(Unreachable):
+        cloud.resize(pool_id, 6, version=version, key="k1")
+    assert len(changes(api)) == 1
+
+
 def test_f20_a_proxys_page_is_no_answer(api, cloud):
     """HTML with 200 is Unreachable, not an empty list."""
     api.faults.append(Fault("GET /aggregated", page="<html>log in</html>", times=9))
