@@ -335,6 +335,8 @@ EDGES = {  # how many handlers of everything each may have
     "autoscaler/reloading.py": 2,  # of the thread, and the reading in it
     "autoscaler/settling.py": 1,
     "autoscaler/transport.py": 1,  # of the thread that makes the call
+    "autoscaler/web/board.py": 1,
+    "autoscaler/web/server.py": 1,  # of the thread that serves
 }
 
 
