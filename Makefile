@@ -4,13 +4,14 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE  # tests that stay compiled start three seconds earlier
 
-.PHONY: help demo install test core check lock bench faults clean
+.PHONY: help demo install test core check lock bench faults rights clean
 help:
 	@echo "make demo   the main job on a generated world: forecast, plan, apply to a fake cloud, replay, report"
 	@echo "make install  the command with the clients of Kubernetes, AWS and Google, and what serves pages"
 	@echo "make test   all tests        make core   the quick ones        make check   ruff, mypy, import contracts"
 	@echo "make bench  the benchmarks (LOADLINE_DATA names the folder of traces)   make lock   renew the locks"
 	@echo "make faults the matrix of faults and their tests"
+	@echo "make rights deploy/iam anew, from the permissions that the code declares"
 
 .venv/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -47,6 +48,9 @@ bench: .venv/dev
 
 faults: .venv/dev
 	$(BIN)/python -m tests.faults.matrix
+
+rights: .venv/dev
+	$(BIN)/python -m autoscaler.rights deploy/iam
 
 lock:
 	$(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv

@@ -89,7 +89,7 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
     engine = connect(configuration.state)
     history = History(engine)
     metrics = tuple(
-        _followed(_metrics(source, clock or SystemClock()), history) for source in configuration.metrics
+        _followed(source_of(source, clock or SystemClock()), history) for source in configuration.metrics
     )
     chosen = clock or _clock(configuration, metrics)
     calendar = None
@@ -127,7 +127,7 @@ def _followed(source: Metrics, history: History) -> Metrics:
     return Following(source, source, history) if isinstance(source, Remote) else source
 
 
-def _metrics(source: MetricsSource | RemoteSource, clock: Clock) -> Metrics:
+def source_of(source: MetricsSource | RemoteSource, clock: Clock) -> Metrics:
     """The source as it is; MetricsError for a query that cannot be asked."""
     if isinstance(source, PrometheusSource):
         from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - where it is asked

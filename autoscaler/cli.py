@@ -12,11 +12,13 @@ from autoscaler.errors import LoadlineError, UsageError
 
 COMMANDS = {
     "demo": "The main job on a generated world: forecast, plan, apply, replay, report.",
+    "doctor": "Look at rights, metrics, pools and the state; tell what to mend. Changes nothing.",
     "plan": "Show what should change, what it costs, why, and what is held. Changes nothing.",
     "apply": "Apply a plan: a file written by `plan --out`, or a stored plan's id.",
     "run": "Plan, and apply what the modes allow, again and again; stands by while another one leads.",
     "explain": "The whole story of a plan, an action or a pool.",
     "undo": "Take a plan or an action back, through the same guards.",
+    "release": "Give pools back to their owners, as they were before.",
     "approve": "Allow actions that wait for a person.",
     "reject": "Forbid actions that wait for a person.",
     "freeze": "Stop every change: of everything, a provider or a pool.",

@@ -177,19 +177,7 @@ class FileLease:
         return False
 
     def _read(self) -> Record:
-        try:
-            found = json.loads(self._path.read_bytes())
-            return Record(
-                holder=str(found["holder"]), generation=int(found["generation"]), beat=int(found["beat"])
-            )
-        except FileNotFoundError:
-            return Record()
-        except OSError as error:
-            raise StoreError(_cannot(self._path, error)) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{self._path} is no lease; stop every loadline of this state, remove it and start again"
-            ) from error
+        return recorded(self._path)
 
     def _write(self, record: Record) -> None:
         """The whole file at once, on the disk when this returns."""
@@ -273,6 +261,23 @@ class Holding:
     def release(self) -> None:
         """Let another one have it."""
         self._lease.release()
+
+
+def recorded(path: Path) -> Record:
+    """What stands in a lease's file; an empty record where there is none. StoreError where it is no lease."""
+    try:
+        found = json.loads(path.read_bytes())
+        return Record(
+            holder=str(found["holder"]), generation=int(found["generation"]), beat=int(found["beat"])
+        )
+    except FileNotFoundError:
+        return Record()
+    except OSError as error:
+        raise StoreError(_cannot(path, error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is no lease; stop every loadline of this state, remove it and start again"
+        ) from error
 
 
 def _same(found: Record, mine: Record) -> bool:

@@ -329,6 +329,7 @@ def test_no_function_takes_a_bare_truth_or_shares_its_default(path):
 EDGES = {  # how many handlers of everything each may have
     "autoscaler/apply.py": 4,  # the call, the rehearsal, both looks
     "autoscaler/daemon.py": 1,
+    "autoscaler/examining/asking.py": 1,  # of one system that is looked at
     "autoscaler/observing.py": 1,
     "autoscaler/recall.py": 1,
     "autoscaler/reloading.py": 2,  # of the thread, and the reading in it

@@ -179,6 +179,11 @@ def tell_applied(plan: Plan, done: Sequence[tuple[Action, Outcome]]) -> int:
     return tell_outcomes(done)
 
 
+def code_of(status: Status) -> int:
+    """The exit code of one outcome."""
+    return _CODES[status]
+
+
 def tell_outcomes(done: Sequence[tuple[Action, Outcome]]) -> int:
     """Print each outcome and return the exit code of them all: the gravest."""
     for action, outcome in done:

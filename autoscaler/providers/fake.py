@@ -33,7 +33,7 @@ from policies.model import (
     iso,
 )
 
-CAPABILITIES = ("pools",)
+CAPABILITIES = ("pools", "release")
 PERMISSIONS: tuple[str, ...] = ()  # there are no credentials: whoever may write the file may do everything
 ACTING: tuple[str, ...] = ()
 
@@ -44,16 +44,17 @@ NO_HOOKS: Mapping[str, Callable[[str], None]] = MappingProxyType({})
 NO_ZONE = "local"  # where a pool without offerings has its units
 
 _SCHEMA = """
-CREATE TABLE pool (
+CREATE TABLE IF NOT EXISTS pool (
   id TEXT PRIMARY KEY, declared TEXT NOT NULL, desired INTEGER NOT NULL CHECK (desired >= 0),
   revision INTEGER NOT NULL, last_scaled_at TEXT
 );
-CREATE TABLE batch (
+CREATE TABLE IF NOT EXISTS batch (
   pool_id TEXT NOT NULL REFERENCES pool, zone TEXT NOT NULL,
   units INTEGER NOT NULL CHECK (units > 0), serves_at REAL NOT NULL
 );
-CREATE INDEX batch_pool ON batch (pool_id);
-CREATE TABLE call (key TEXT PRIMARY KEY, pool_id TEXT NOT NULL, size INTEGER NOT NULL, answer TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS batch_pool ON batch (pool_id);
+CREATE TABLE IF NOT EXISTS call (
+  key TEXT PRIMARY KEY, pool_id TEXT NOT NULL, size INTEGER NOT NULL, answer TEXT NOT NULL);
 """
 
 # Since version 1, and made where it is not: what was written on the objects themselves.
@@ -79,7 +80,7 @@ def connect(settings: Settings, clock: Clock) -> FakeCloud:
 
 
 class FakeCloud:
-    """The `Pools` and `Remembers` ports over a SQLite file; `clock` says which units have booted.
+    """The `Pools`, `Remembers` and `Releases` ports over a SQLite file; `clock` says which units have booted.
 
     `hooks` are called with a pool's id ("" for `list`) at the points of `HOOKS`, and may raise what a cloud
     raises, or end the process. `grants(pool_id, before, size)` is the size that a resize really brings about.
@@ -103,16 +104,23 @@ class FakeCloud:
         self._clock = clock
         self._hooks, self._grants, self._lag = hooks, grants, timedelta(seconds=lag_s)
         self._replaced: dict[str, list[tuple[datetime, Pool]]] = {}  # what lagging reads still show
-        with self._transaction() as database:
+        if not self._made():
+            self._make()
+
+    def _made(self) -> bool:
+        """Whether nothing is left to be made; a file of ours is only read for it."""
+        with self._transaction("BEGIN") as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version == 0 and tables == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise Invalid(f"{path} is no fake cloud of version {SCHEMA_VERSION}; name another file")
-            database.execute(_LABELS)
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+            if version != SCHEMA_VERSION and (version or tables):
+                raise Invalid(f"{self._path} is no fake cloud of version {SCHEMA_VERSION}; name another file")
+            return "label" in tables
+
+    def _make(self) -> None:
+        with self._transaction() as database:
+            for statement in (*_SCHEMA.split(";"), _LABELS):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def create(self, pool: Pool) -> Pool:
         """Make a pool with `pool.desired` units that serve at once, and read it; see `create_all`."""
@@ -183,6 +191,32 @@ class FakeCloud:
         after = self._read(database, pool_id)
         database.execute("INSERT INTO call VALUES (?, ?, ?, ?)", (key, pool_id, size, canonical(after)))
         return after
+
+    def release(self, pool_id: str, *, version: str, key: str) -> Pool:
+        """Put the size back that was there before our first change, and take the mark off; see the port."""
+        self._at("before resize", pool_id)
+        with self._transaction() as database:
+            row = database.execute("SELECT answer FROM call WHERE key = ?", (key,)).fetchone()
+            after = (
+                self._release(database, pool_id, version, key) if row is None else _pool(json.loads(row[0]))
+            )
+        self._at("after resize", pool_id)
+        return after
+
+    def _release(self, database: sqlite3.Connection, pool_id: str, version: str, key: str) -> Pool:
+        pool = self._read(database, pool_id)
+        if ORIGINAL_SIZE not in pool.labels:
+            return pool
+        original = int(pool.labels[ORIGINAL_SIZE])
+        after = (
+            pool
+            if original == pool.desired
+            else self._resize(database, pool_id, original, version=version, key=key)
+        )
+        if after.desired == original:
+            forget = "DELETE FROM label WHERE pool_id = ? AND name = ?"
+            database.execute(forget, (pool_id, ORIGINAL_SIZE))
+        return self._read(database, pool_id)
 
     def _at(self, point: str, pool_id: str) -> None:
         if point in self._hooks:

@@ -39,3 +39,10 @@ def newest(engine: Engine, *, limit: int) -> Sequence[Entry]:
             shown = {k: v for k, v in values.items() if v is not None and not isinstance(v, bytes)}
             found.append(Entry(seq=seq, table=of, row=row, hash=digest, values=shown))
     return tuple(found)
+
+
+def plans(engine: Engine, *, limit: int) -> Sequence[str]:
+    """The bodies of the last plans that were written, newest first, as JSON. Raises StoreError."""
+    with reading(engine) as connection:
+        found = connection.exec_driver_sql("SELECT body FROM plan ORDER BY row DESC LIMIT ?", (limit,))
+        return tuple(str(body) for (body,) in found)

@@ -9,12 +9,22 @@ from typing import Any
 from autoscaler.errors import Denied, ProviderError
 from autoscaler.ports import Check, Pools
 from autoscaler.providers.aws.kinds import Account
+from autoscaler.providers.aws.marks import LAST_KEY
 from autoscaler.providers.aws.rights import ACTING, PERMISSIONS, for_kinds
 from autoscaler.providers.aws.schedules import PREFIX
 from policies.plan import Guard
 
 SKEW_S = 60.0  # AWS refuses what is signed 300 s off
 BATCH = 50  # actions simulated by one call
+# Rights to change may be given for what bears our tag, and for our marks alone: so they are asked for.
+_OF_OURS = [
+    {
+        "ContextKeyName": "aws:ResourceTag/loadline.dev/managed",
+        "ContextKeyValues": ["true"],
+        "ContextKeyType": "string",
+    },
+    {"ContextKeyName": "aws:TagKeys", "ContextKeyValues": [LAST_KEY], "ContextKeyType": "stringList"},
+]
 _TRIED: Mapping[str, Mapping[str, Any]] = {  # reads that need no name, each as small as it can be
     "application-autoscaling:DescribeScalableTargets": {"ServiceNamespace": "ecs", "MaxResults": 1},
     "autoscaling:DescribeAutoScalingGroups": {"MaxRecords": 1},
@@ -88,6 +98,7 @@ def _simulated(account: Account, principal: str, actions: Sequence[str]) -> tupl
                 PolicySourceArn=principal,
                 ActionNames=list(actions[begin : begin + BATCH]),
                 MaxItems=BATCH,
+                ContextEntries=_OF_OURS,
             )
             results = answer["EvaluationResults"]
             found |= {one["EvalActionName"]: one["EvalDecision"] == "allowed" for one in results}

@@ -1,0 +1,1 @@
+"""What `loadline doctor` looks at. Nothing is changed, and no right to write is needed."""
