@@ -79,8 +79,9 @@ class KubernetesProvider:
 class PrometheusSource:
     """A server of Prometheus' HTTP API. `queries` are PromQL by series id, evaluated every `step_s`.
 
-    `tenant` is sent as X-Scope-OrgID. Basic authentication by `username` and `password_file`, bearer by
-    `token_file`, mTLS by `cert_file` and `key_file`; "" is none.
+    `timeout_s` is for one request, `deadline_s` for all that are made at once, with their retries. `tenant`
+    is sent as X-Scope-OrgID. Basic authentication by `username` and `password_file`, bearer by `token_file`,
+    mTLS by `cert_file` and `key_file`; "" is none.
     """
 
     name: str
@@ -88,6 +89,7 @@ class PrometheusSource:
     queries: Mapping[str, str]
     step_s: int = 60
     timeout_s: int = 30
+    deadline_s: int = 50
     tenant: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     username: str = ""
