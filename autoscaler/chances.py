@@ -33,7 +33,7 @@ _READY_WANTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """What a Prometheus has of the catalogue; `listed` are the series that some of its queries are made for."""
+    """What a Prometheus has of the catalogue; `listed`: the series that some queries are made for."""
 
     ready_made: Sequence[ReadyMade]
     listed: Mapping[str, Sequence[Labels]]  # by the name of the query

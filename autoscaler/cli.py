@@ -11,6 +11,7 @@ import click
 from autoscaler.errors import LoadlineError, UsageError
 
 COMMANDS = {
+    "init": "Look at a cluster or cloud, and write a first configuration. Changes nothing.",
     "demo": "The main job on a generated world: forecast, plan, apply, replay, report.",
     "plan": "Show what should change, what it costs, why, and what is held. Changes nothing.",
     "apply": "Apply a plan: a file written by `plan --out`, or a stored plan's id.",

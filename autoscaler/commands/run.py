@@ -15,8 +15,11 @@ from autoscaler.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from autoscaler.bootstrap import App
     from autoscaler.daemon import Daemon
+    from autoscaler.lease import Holding
     from autoscaler.log import Format
+    from autoscaler.tick import Turn
 
 
 @click.command(short_help="Plan and apply, again and again.")
@@ -64,8 +67,21 @@ def _stopper(daemon: Daemon) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
+def _tick(app: App, holding: Holding, running_s: float) -> Turn:
+    """A tick, with a bar while the past of series is fetched: at first, and of those that are new."""
+    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+
+    with flags.bars() as show:
+        return tick.tick(
+            app,
+            holding=holding,
+            running_s=running_s,
+            on_fill=lambda done, total: show("fetching history", done, total),
+        )
+
+
 def _daemon(config: str | None, form: Format) -> Daemon:
-    from autoscaler import bootstrap, tick  # noqa: PLC0415 - pandas and SQLModel behind it
+    from autoscaler import bootstrap  # noqa: PLC0415 - pandas and SQLModel behind it
     from autoscaler.clock import SteppedClock, SystemClock  # noqa: PLC0415 - as above
     from autoscaler.daemon import Daemon  # noqa: PLC0415 - as above
     from autoscaler.log import Log  # noqa: PLC0415 - as above
@@ -81,7 +97,7 @@ def _daemon(config: str | None, form: Format) -> Daemon:
     app = bootstrap.build(configuration, SteppedClock(stepped) if configuration.now == "clock" else None)
     return Daemon(
         running=Running(app, lambda fresh, old: bootstrap.build(fresh, app.clock, before=old), log),
-        tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),
+        tick=_tick,
         lease=app.lease,
         clock=clock,
         log=log,
