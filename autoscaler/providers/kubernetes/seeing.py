@@ -1,0 +1,182 @@
+"""A workload and what stands around it, as a pool. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoscaler.connections import KubernetesProvider
+from autoscaler.ports import FREEZE, ORIGINAL_SIZE
+from autoscaler.providers.kubernetes import owners
+from autoscaler.providers.kubernetes.levers import LARGEST, Lever, Target, replicas, version
+from autoscaler.providers.kubernetes.resources import HPAS, WORKLOADS
+from autoscaler.providers.kubernetes.surroundings import Surroundings, selects
+from policies.model import Obstacle, Pool, PoolKind
+from policies.plan import Guard
+
+LAST_KEY = "loadline.dev/last-key"
+ORIGINAL_MAXIMUM = "loadline.dev/original-maximum"
+MARKS = (ORIGINAL_SIZE, ORIGINAL_MAXIMUM, LAST_KEY)  # what we write on an object
+SHOWN = (ORIGINAL_SIZE, FREEZE)
+KEEPS_ITS_PODS = {  # the pods' own word that they are not to be disturbed
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A pool with the objects that it was read from."""
+
+    target: Target
+    pool: Pool
+    lever: Lever
+    workload: Mapping[str, Any]
+    around: Surroundings
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The annotations of the object that is changed."""
+        return marks_of(self.lever.item)
+
+    @property
+    def owned(self) -> str:
+        """Why its size is not ours to set, "" where it is."""
+        return next((one.why for one in self.pool.obstacles if one.code == Guard.OWNED), "")
+
+
+def marks_of(item: Mapping[str, Any]) -> Mapping[str, str]:
+    """The annotations of an object."""
+    return item["metadata"].get("annotations") or {}
+
+
+def pool_id(target: Target) -> str:
+    """`deployment/NAMESPACE/NAME`."""
+    namespace, kind, name = target
+    return f"{kind}/{namespace}/{name}"
+
+
+def seen(settings: KubernetesProvider, target: Target, item: Mapping[str, Any], around: Surroundings) -> Seen:
+    """The pool of a workload. Of several autoscalers the first one shows the size, and none is set."""
+    found = around.levers.get(target, ())
+    lever = found[0] if found else replicas(WORKLOADS[target[1]], item)
+    pool = Pool(
+        id=pool_id(target),
+        provider=settings.name,
+        kind=PoolKind.DEPLOYMENT,
+        desired=lever.value,
+        ready=_ready(item),
+        minimum=lever.least,
+        maximum=LARGEST if settings.raise_maximum else lever.most,
+        demands=(),
+        lead_time_s=settings.lead_time_s,
+        last_scaled_at=owners.last_set(lever.item, lever.path),
+        version=version(item, lever),
+        labels=_labels(item, lever),
+        protected=_protected(item),
+        obstacles=tuple(_obstacles(settings, target, item, lever, around)),
+        lever=lever.text,
+    )
+    return Seen(target=target, pool=pool, lever=lever, workload=item, around=around)
+
+
+def _ready(item: Mapping[str, Any]) -> dict[str, int]:
+    """Units that serve, their zones not told apart; nothing where no controller has looked at it yet.
+
+    The API leaves a count of zero out.
+    """
+    status = item.get("status") or {}
+    return {"": int(status.get("readyReplicas", 0))} if "observedGeneration" in status else {}
+
+
+def _labels(item: Mapping[str, Any], lever: Lever) -> dict[str, str]:
+    """Those of the workload, and our own marks on it and on its autoscaler."""
+    marks = {**marks_of(item), **marks_of(lever.item)}
+    return {
+        **(item["metadata"].get("labels") or {}),
+        **{name: marks[name] for name in SHOWN if name in marks},
+    }
+
+
+def _template(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return item["spec"].get("template", {}).get("metadata") or {}
+
+
+def _protected(item: Mapping[str, Any]) -> bool:
+    marks = _template(item).get("annotations") or {}
+    return any(marks.get(name) == value for name, value in KEEPS_ITS_PODS.items())
+
+
+def _obstacles(
+    settings: KubernetesProvider, target: Target, item: Mapping[str, Any], lever: Lever, around: Surroundings
+) -> Iterator[Obstacle]:
+    owner = _owner(settings, target, lever, around)
+    if owner:
+        yield Obstacle(code=Guard.OWNED.value, why=owner, shrinks_only=False)
+    if lever.paused:
+        yield Obstacle(code=Guard.SUSPENDED.value, why=lever.paused, shrinks_only=False)
+    if lever.resource is HPAS and item["spec"].get("replicas") == 0:
+        why = f"it has no replicas, and {lever.name} lets such a workload be; scale it to one"
+        yield Obstacle(code=Guard.SUSPENDED.value, why=why, shrinks_only=False)
+    if item["spec"].get("paused"):
+        why = "its rollout is paused: `kubectl rollout resume` ends that"
+        yield Obstacle(code=Guard.SUSPENDED.value, why=why)
+    deploying = _deploying(target, item)
+    if deploying:
+        yield Obstacle(code=Guard.DEPLOYING.value, why=deploying)
+    waiting = around.pending.get(target, 0)
+    if waiting:
+        why = "; ".join((f"{waiting} of its pods find no node", *around.ground.full))
+        yield Obstacle(code=Guard.PENDING_WORK.value, why=why)
+    yield from _budgets(target, item, around)
+    yield from around.unknown
+    yield from around.ground.obstacles
+
+
+def _owner(settings: KubernetesProvider, target: Target, lever: Lever, around: Surroundings) -> str:
+    """Why the lever is not ours to set, and the mend; "" where it is."""
+    if around.unknown_levers:
+        return around.unknown_levers
+    found = around.levers.get(target, ())
+    if len(found) > 1:
+        names = ", ".join(f"{one.resource.kind} {one.name}" for one in found)
+        return f"{len(found)} autoscalers target it ({names}): leave it one"
+    if not found and target in around.generated:
+        return "KEDA scales it, but its ScaledObject is not there: see whether it was removed"
+    others = [name for name in lever.owners if name not in settings.adopt]
+    if not others:
+        return ""
+    field = lever.text or "replicas"
+    return f"{field} is set by {owners.named(others)}; {owners.mend(others, field)}"
+
+
+def _deploying(target: Target, item: Mapping[str, Any]) -> str:
+    """Why the workload is between two states, "" where it stands."""
+    status, generation = item.get("status") or {}, item["metadata"].get("generation", 0)
+    if status.get("observedGeneration", 0) < generation:
+        return "its newest generation is not observed yet"
+    size = int(item["spec"].get("replicas", 1))
+    updated = int(status.get("updatedReplicas", 0))
+    if _revisions_differ(status) or (target[1] == "deployment" and updated < size):
+        return f"a rollout has replaced {updated} of {size} units"
+    conditions = status.get("conditions") or ()
+    failed = [one for one in conditions if one.get("type") == "Progressing" and one.get("status") == "False"]
+    return (
+        f"its rollout does not get on: {failed[0].get('message') or failed[0].get('reason')}"
+        if failed
+        else ""
+    )
+
+
+def _revisions_differ(status: Mapping[str, Any]) -> bool:
+    return bool(status.get("updateRevision", "") != status.get("currentRevision", ""))
+
+
+def _budgets(target: Target, item: Mapping[str, Any], around: Surroundings) -> Iterator[Obstacle]:
+    labels = _template(item).get("labels") or {}
+    for budget in around.budgets.get(target[0], ()):
+        allowed = (budget.get("status") or {}).get("disruptionsAllowed", 0)
+        if allowed < 1 and selects(budget["spec"].get("selector"), labels):
+            why = f"PodDisruptionBudget {budget['metadata']['name']} allows no pod of it to go now"
+            yield Obstacle(code=Guard.DISRUPTION_BUDGET.value, why=why)
