@@ -8,7 +8,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from autoscaler.errors import Denied, Invalid, NotFound, ProviderError, Throttled, Unreachable
+from autoscaler.errors import (
+    Denied,
+    InsufficientCapacity,
+    Invalid,
+    NotFound,
+    ProviderError,
+    Temporary,
+    Throttled,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +28,25 @@ CONNECT_S, READ_S, ATTEMPTS = 3, 10, 4
 ANYONE = "loadline"  # the name and secret shown to another server, which asks for some
 
 _DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "OptInRequired"}
+)
+_STALE_CREDENTIALS = frozenset(
     {
-        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "OptInRequired"),
         *("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"),
-        *("SignatureDoesNotMatch", "RequestExpired"),
+        *("SignatureDoesNotMatch", "RequestExpired", "InvalidSignatureException", "RequestTimeTooSkewed"),
+    }
+)
+_NO_UNITS = frozenset(
+    {
+        *("InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity"),
+        *("VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"),
+    }
+)
+_BUSY = frozenset(
+    {
+        *("ScalingActivityInProgress", "ScalingActivityInProgressFault", "ResourceContention"),
+        *("ResourceContentionFault", "ResourceInUseException", "ConcurrentUpdateException"),
+        *("IncorrectInstanceState", "UpdateInProgressException"),
     }
 )
 _NO_CREDENTIALS = frozenset(
@@ -33,6 +57,10 @@ _THROTTLED = frozenset(
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded"),
         *("TooManyRequestsException", "RequestThrottled", "SlowDown", "LimitExceededException"),
     }
+)
+_KINDS: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (
+    (_NO_UNITS, InsufficientCapacity),
+    (_BUSY, Temporary),
 )
 
 
@@ -107,16 +135,23 @@ def _creator(session: Any, account: AwsAccount) -> Any:
 def told(what: str) -> Iterator[None]:
     """Turn what botocore raises into our own errors; `what` names the call, such as a permission."""
     try:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+        from botocore.exceptions import (  # noqa: PLC0415 - as above
+            BotoCoreError,
+            ClientError,
+            ParamValidationError,
+        )
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above
     except ImportError as error:
         raise Invalid("AWS needs boto3: pip install 'loadline[aws]'") from error
     try:
         yield
     except ClientError as error:
-        answer = error.response
-        code = str(answer.get("Error", {}).get("Code", ""))
-        why = f"{what}: {answer.get('Error', {}).get('Message', '') or code}"
-        raise _refused(code, why, answer) from error
+        raise _refused(what, error.response) from error
+    except ResponseParserError as error:
+        why = f"{what}: the answer cannot be read, as if it came from a proxy and not from AWS ({error})"
+        raise Unreachable(why) from error
+    except ParamValidationError as error:
+        raise Invalid(f"{what}: {error}") from error
     except BotoCoreError as error:
         if type(error).__name__ in _NO_CREDENTIALS:
             why = f"{what}: {error}; give credentials by the environment, a profile or a role"
@@ -124,13 +159,26 @@ def told(what: str) -> Iterator[None]:
         raise Unreachable(f"{what}: {error}") from error
 
 
-def _refused(code: str, message: str, answer: dict[str, Any]) -> ProviderError:
-    if code in _THROTTLED:
-        return Throttled(message)
+def _refused(what: str, answer: dict[str, Any]) -> ProviderError:
+    """What an answer that refuses comes to; `what` is the permission that the call needs."""
+    told, about = answer.get("Error", {}), answer.get("ResponseMetadata", {})
+    code = str(told.get("Code", ""))
+    message = f"{what}: {told.get('Message', '') or code}"
+    if code in _STALE_CREDENTIALS:
+        return Denied(f"{message} ({code}; renew the credentials, and look at this machine's clock)")
     if code in _DENIED:
-        return Denied(f"{message} (the permission {message.partition(':')[0]} is needed)")
-    if code.endswith(("NotFound", "NotFoundException")) or "not found" in message:
-        return NotFound(message)
-    if int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)) >= 500:
-        return Unreachable(message)
-    return Invalid(f"{message} ({code})")
+        return Denied(f"{message} (the permission {what} is needed)")
+    if code in _THROTTLED:
+        return Throttled(message, retry_after=_rest_s(about))
+    kind = next((kind for codes, kind in _KINDS if code in codes), None)
+    if kind is None and int(about.get("HTTPStatusCode", 400)) >= 500:
+        kind = Unreachable
+    if kind is None and (code.endswith(("NotFound", "NotFoundException")) or "not found" in message):
+        kind = NotFound
+    return (kind or Invalid)(f"{message} ({code})")
+
+
+def _rest_s(about: dict[str, Any]) -> float:
+    """How long to rest in seconds, as the answer's header says; 30 where it says nothing that is a number."""
+    value = str(about.get("HTTPHeaders", {}).get("retry-after", ""))
+    return float(value) if value.isdecimal() else 30.0

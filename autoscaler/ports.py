@@ -143,6 +143,20 @@ class Releases(Protocol):
         """
 
 
+@runtime_checkable
+class Outlasts(Protocol):
+    """A provider that can keep the sizes of the next hours by itself, so that they outlive this program."""
+
+    def outlast(self, pool_id: str, sizes: Sequence[tuple[datetime, int]]) -> Sequence[Gap]:
+        """Leave with it a floor for each moment (aware, rising), which holds until the next moment.
+
+        A floor is never below the owner's own minimum nor above the pool's maximum, and removes nothing.
+        After the last one, by the distance of the last two (an hour where there is one), the owner's minimum
+        comes back. What was left before is replaced; none takes all of it back. Returns what could not be
+        kept. Raises as `Pools.resize`.
+        """
+
+
 class Metrics(Protocol):
     """A source of history. Raises MetricsError and nothing else."""
 
