@@ -1,0 +1,61 @@
+"""Reading pages: what came of them, and the gaps where something did not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from autoscaler.connections import GoogleProvider
+from autoscaler.errors import ProviderError
+from autoscaler.providers.google.places import tail
+from policies.model import Gap
+
+
+class Listing:
+    """One look at all there is; `gaps` tells what it did not show."""
+
+    def __init__(self, settings: GoogleProvider) -> None:
+        """Without gaps at first."""
+        self._settings = settings
+        self.gaps: list[Gap] = []
+
+    def gap(self, why: str) -> None:
+        """Something was not told."""
+        self.gaps.append(Gap(source=f"provider {self._settings.name}", code="PARTIAL", why=why))
+
+    def scoped(self, pages: Iterable[Any], field: str) -> Iterator[Any]:
+        """The entries of the locations; raises only where no page came at all."""
+        for page in self._told(pages):
+            for scope in page.unreachables:
+                self._unseen(scope, "it does not answer")
+            for scope, part in page.items.items():
+                if part.warning.code not in {"", "NO_RESULTS_ON_PAGE"}:
+                    self._unseen(scope, part.warning.message or part.warning.code)
+                if self._ours(tail(scope)):
+                    yield from getattr(part, field)
+
+    def zones(self, pages: Iterable[Any]) -> Iterator[str]:
+        """The zones that are down; a gap where they cannot be asked for."""
+        try:
+            for page in pages:
+                yield from (zone.name for zone in page.items if zone.status == "DOWN")
+        except ProviderError as error:
+            self.gap(f"the state of the zones: {error}")
+
+    def _told(self, pages: Iterable[Any]) -> Iterator[Any]:
+        came = 0
+        try:
+            for page in pages:
+                came += 1
+                yield page
+        except ProviderError as error:
+            if not came:
+                raise
+            self.gap(f"page {came + 1} did not come: {error}")
+
+    def _unseen(self, scope: str, why: str) -> None:
+        if self._ours(tail(scope)):
+            self.gap(f"{tail(scope)}: {why}")
+
+    def _ours(self, location: str) -> bool:
+        return not self._settings.locations or location in self._settings.locations

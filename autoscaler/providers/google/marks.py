@@ -1,0 +1,40 @@
+"""What we write on an autoscaler: lines of its description that begin with loadline.dev/.
+
+Managed instance groups have no labels of their own; an autoscaler's description changes nothing that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autoscaler.ports import FREEZE
+
+PREFIX = "loadline.dev/"
+ORIGINAL_MAXIMUM = f"{PREFIX}original-maximum"  # the autoscaler's maximum before we first raised it
+LAST_KEY = f"{PREFIX}last-key"  # the id and the size of our last request
+FREEZE_LABEL = "loadline-freeze"  # as a label, in which Google allows neither point nor slash
+
+
+def marks(description: str) -> dict[str, str]:
+    """The marks in a description, by their names."""
+    lines = (line.strip().partition("=") for line in description.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines if name.strip().startswith(PREFIX)}
+
+
+def marked(description: str, changes: Mapping[str, str | None]) -> str:
+    """The description with marks set, or taken away (None); everything else in it stays as it is."""
+    kept = [
+        line for line in description.splitlines() if line.strip().partition("=")[0].strip() not in changes
+    ]
+    return "\n".join([*kept, *(f"{name}={value}" for name, value in changes.items() if value is not None)])
+
+
+def labels_of(labels: Mapping[str, str], *descriptions: str) -> dict[str, str]:
+    """All labels of a pool: those of its instances, and the marks in the descriptions."""
+    found = dict(labels)
+    if FREEZE_LABEL in found:
+        found[FREEZE] = found[FREEZE_LABEL] or FREEZE_LABEL
+    for description in descriptions:
+        found |= marks(description)
+    found.pop(LAST_KEY, None)
+    return found

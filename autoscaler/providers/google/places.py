@@ -1,0 +1,48 @@
+"""Where a group is, and what it is called: mig/ZONE/NAME or mig/REGION/NAME."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from autoscaler.errors import NotFound
+
+_REGION = re.compile(r"[a-z]+(?:-[a-z]+)+\d+")  # us-central1; a zone goes on: us-central1-a
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A group (or an autoscaler) by its zone or region and its name."""
+
+    location: str
+    name: str
+
+    @property
+    def regional(self) -> bool:
+        """Whether the location is a region."""
+        return _REGION.fullmatch(self.location) is not None
+
+    @property
+    def id(self) -> str:
+        """The pool's id."""
+        return f"mig/{self.location}/{self.name}"
+
+
+def place_of(pool_id: str) -> Place:
+    """The place of an id; NotFound where it is none of this provider."""
+    kind, _, rest = pool_id.partition("/")
+    location, _, name = rest.partition("/")
+    if kind != "mig" or not location or not name or "/" in name:
+        raise NotFound(f"{pool_id} is no managed instance group: say mig/ZONE/NAME or mig/REGION/NAME")
+    return Place(location, name)
+
+
+def tail(url: str) -> str:
+    """The last part of a resource's URL: its name."""
+    return url.rpartition("/")[2]
+
+
+def place_in(url: str) -> Place:
+    """The place that a resource's URL names."""
+    parts = url.split("/")
+    return Place(parts[-3], parts[-1]) if len(parts) > 3 else Place("", parts[-1])
