@@ -117,13 +117,17 @@ class CloudWatchQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudWatchSource:
-    """Metrics of one account and region, in periods of `step_s` (a multiple of 60, or 1, 5, 10, 30)."""
+    """Metrics of one account and region, in periods of `step_s` (a multiple of 60, or 1, 5, 10, 20, 30).
+
+    A period counts `delay_s` after its end: what is sent later would be missing in it.
+    """
 
     name: str
     account: AwsAccount
     queries: Mapping[str, CloudWatchQuery]
     step_s: int = 60
     timeout_s: int = 30
+    delay_s: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +144,8 @@ class GoogleQuery:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleMonitoringSource:
     """Metrics of one project, aligned to periods of `step_s` (at least 60). `endpoint` is another server's
-    host:port, asked without credentials or encryption.
+    host:port, asked without credentials or encryption. A period counts `delay_s` after its end: what becomes
+    visible later would be missing in it.
     """
 
     name: str
@@ -148,6 +153,7 @@ class GoogleMonitoringSource:
     queries: Mapping[str, GoogleQuery]
     step_s: int = 60
     timeout_s: int = 30
+    delay_s: int = 120
     credentials_file: str = ""
     endpoint: str = ""
 

@@ -1,0 +1,263 @@
+"""CloudWatch as a source of history: GetMetricData, many series in a request, whole periods only.
+
+What has no points is absent, never zero. A part of an answer makes its series a lower bound. A query that
+CloudWatch refuses, and a series it fails at, is absent and told; the others are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from autoscaler import aws
+from autoscaler.connections import CloudWatchQuery, CloudWatchSource
+from autoscaler.errors import Invalid, MetricsError, ProviderError, Throttled, Unreachable
+from autoscaler.metrics.answers import Answer, asked, named, seconds_for, together, unanswered
+from autoscaler.metrics.cloudwatch_examination import Examination
+from autoscaler.metrics.cloudwatch_queries import (
+    MOST_POINTS,
+    batches,
+    beyond,
+    reach_s,
+    written,
+    wrong,
+)
+from autoscaler.metrics.examining import span_s
+from autoscaler.metrics.periods import Window, window
+from autoscaler.ports import Check, Clock, Samples
+from policies.units import format_duration
+
+PERMISSIONS = ("cloudwatch:GetMetricData", "cloudwatch:ListMetrics")
+WORKERS = 4  # requests at once: CloudWatch lets 50 a second, and 4 full ones
+ATTEMPTS = 3
+MOST_PAGES = 100  # of one request; it was made to need one
+MOST_REFUSED = 16  # refusals of halves until the rest of a request is given up
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the pages said of one series so far."""
+
+    labels: set[str] = field(default_factory=set)
+    stamps: list[datetime] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    status: str = "Complete"
+    messages: list[str] = field(default_factory=list)
+    partial: str = ""
+    several: int = 1  # series in one page
+
+
+class CloudWatchMetrics:
+    """The ports `Metrics`, `Remote` and `Examines` over one account and region. Safe for several threads."""
+
+    def __init__(self, source: CloudWatchSource, clock: Clock, *, client: Any = None) -> None:
+        """`client` is one of boto3 for cloudwatch, made when first needed where it is None.
+
+        MetricsError where a query cannot be asked; the message names it and the mend.
+        """
+        if why := wrong(source):
+            raise MetricsError(f"CloudWatch {source.name}: {why}")
+        self._source, self._clock, self._made = source, clock, client
+        self._turn = threading.Lock()
+        self._skew_s: float | None = None
+
+    @property
+    def step_s(self) -> int:
+        """See the port."""
+        return self._source.step_s
+
+    def known(self) -> Sequence[str]:
+        """See the port."""
+        return tuple(self._source.queries)
+
+    def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
+        """The points of the named series (all if none is named) with since <= ds < until; begins of periods.
+
+        Only periods that were over `delay_s` ago. What CloudWatch keeps no longer at this step is told in
+        the warnings. MetricsError where nothing was answered; where some was, the rest is absent and told.
+        """
+        source = self._source
+        names = named(series, self.known(), self._told_name)
+        span = window(
+            since,
+            until,
+            self._clock.now(),
+            step_s=source.step_s,
+            delay_s=source.delay_s,
+            reach_s=reach_s(source.step_s),
+        )
+        told = [self._short(span)] if span.short else []
+        if not names or not span.periods:
+            return together({}, span, source=self._told_name, warnings=told)
+        made = batches(names, source.queries, span.periods)
+        try:
+            client = self._client()
+        except ProviderError as error:
+            raise unanswered(self._told_name, [error]) from error
+        outcomes = asked(
+            made,
+            partial(self._ask, client, span),
+            workers=WORKERS,
+            seconds=seconds_for(source.timeout_s, span.periods * len(names)),
+        )
+        errors = [one for one in outcomes if isinstance(one, ProviderError)]
+        if len(errors) == len(outcomes):
+            raise unanswered(self._told_name, errors) from errors[0]
+        answers: dict[str, Answer] = {}
+        for batch, outcome in zip(made, outcomes, strict=True):
+            if isinstance(outcome, ProviderError):
+                told.append(f"{len(batch)} series from {batch[0]} on have no answer: {outcome}")
+            else:
+                answers |= outcome
+        return together(answers, span, source=self._told_name, warnings=told)
+
+    def examine(self) -> Sequence[Check]:
+        """Rights, the age of each query's newest point, clock skew, and what the calls cost a month."""
+        try:
+            client = self._client()
+        except ProviderError as error:
+            mend = "give credentials by the environment, a profile or a role"
+            return (Check(what=self._told_name, ok=False, why=str(error), mend=mend),)
+        look = Examination(self._source, self._clock.now(), client)
+        since = self._clock.now() - timedelta(seconds=span_s(self._source.step_s))
+        try:
+            samples = self.samples([], since, None)
+        except MetricsError as error:
+            return (look.refused(error), look.price())
+        return (*look.queries(samples), look.skew(self._skew_s), look.price())
+
+    @property
+    def _told_name(self) -> str:
+        return f"CloudWatch {self._source.name}"
+
+    def _short(self, span: Window) -> str:
+        step = self._source.step_s
+        return (
+            f"{self._told_name}: periods of {step} s are kept for {format_duration(reach_s(step))}; asked "
+            f"from {span.first:%Y-%m-%d %H:%M} UTC on{beyond(step)}"
+        )
+
+    def _client(self) -> Any:
+        with self._turn:
+            if self._made is None:
+                self._made = aws.client(
+                    self._source.account,
+                    "cloudwatch",
+                    read_s=max(1.0, self._source.timeout_s / ATTEMPTS),
+                    attempts=ATTEMPTS,
+                )
+            return self._made
+
+    def _ask(self, client: Any, span: Window, batch: Sequence[str]) -> Mapping[str, Answer]:
+        """The answers of one request; one that is refused is halved until the refused query stands alone."""
+        waiting, answers, refused = [list(batch)], dict[str, Answer](), 0
+        deadline = self._clock.monotonic() + seconds_for(self._source.timeout_s, span.periods * len(batch))
+        while waiting:
+            part = waiting.pop()
+            try:
+                answers |= self._pages(client, span, part, deadline)
+            except Invalid as error:
+                refused += 1
+                half = len(part) // 2
+                if half and refused <= MOST_REFUSED:
+                    waiting += [part[half:], part[:half]]
+                else:
+                    why = f"{error} (one of {len(part)} queries asked together)" if half else str(error)
+                    answers |= {name: Answer(warnings=(f"{name}: refused: {why}",)) for name in part}
+        return answers
+
+    def _pages(
+        self, client: Any, span: Window, names: Sequence[str], deadline: float
+    ) -> Mapping[str, Answer]:
+        queries, owner = written(names, self._source)
+        found = {name: _Found() for name in names}
+        request: dict[str, Any] = {
+            "MetricDataQueries": queries,
+            "StartTime": span.first,
+            "EndTime": span.last,
+            "ScanBy": "TimestampAscending",
+            "MaxDatapoints": MOST_POINTS,
+        }
+        for _page in range(MOST_PAGES):
+            if self._clock.monotonic() > deadline:
+                raise Unreachable("cloudwatch:GetMetricData: its pages did not end within the deadline")
+            page = self._page(client, request)
+            results = [result for result in page.get("MetricDataResults", ()) if result.get("Id") in owner]
+            for made_id, times in Counter(result["Id"] for result in results).items():
+                found[owner[made_id]].several = max(found[owner[made_id]].several, times)
+            for result in results:
+                _note(found[owner[result["Id"]]], result)
+            for said in page.get("Messages", ()):
+                self._said(found, said)
+            if not page.get("NextToken"):
+                break
+            request["NextToken"] = page["NextToken"]
+        else:
+            for one in found.values():
+                one.partial = f"more than {MOST_PAGES} pages; ask for fewer series or a shorter time"
+        return {name: self._answer(name, one) for name, one in found.items()}
+
+    def _page(self, client: Any, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            with aws.told("cloudwatch:GetMetricData"):
+                page: Mapping[str, Any] = client.get_metric_data(**request)
+        except Throttled as error:
+            mend = "take a longer step or tick, or ask AWS for a higher quota of GetMetricData"
+            raise Throttled(f"{error}; {mend}", retry_after=error.retry_after) from error
+        date = page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            theirs = parsedate_to_datetime(date).astimezone(UTC)
+            self._skew_s = (self._clock.now() - theirs).total_seconds()
+        return page
+
+    def _said(self, found: Mapping[str, _Found], said: Mapping[str, str]) -> None:
+        """A message about the whole request: whoever searches may have missed a part."""
+        text = f"{said.get('Code', '')}: {said.get('Value', '')}"
+        for name, one in found.items():
+            if "SEARCH" in self._source.queries[name].expression.upper():
+                one.partial = text
+            one.messages.append(text)
+
+    def _answer(self, name: str, found: _Found) -> Answer:
+        said = tuple(f"{name}: {text}" for text in dict.fromkeys(found.messages))
+        if found.status in _FAILED:
+            return Answer(warnings=(f"{name}: {_FAILED[found.status]}", *said))
+        labels = len(found.labels) if self._query(name).expression else 1
+        if (several := max(found.several, labels)) > 1:
+            some = ", ".join(sorted(found.labels)[:3])
+            why = f"{several} series came ({some}); wrap the expression in SUM(...)"
+            return Answer(warnings=(f"{name}: refused: {why}", *said))
+        y = np.array(found.values, dtype=np.float64)
+        if self._query(name).per_second:
+            y = y / self._source.step_s
+        stamps = np.array([round(at.timestamp()) for at in found.stamps], dtype=np.int64)
+        part = found.partial or ("PartialData: CloudWatch gave a part" * (found.status == "PartialData"))
+        return Answer(stamps=stamps, y=y, lower_bound=part, warnings=said)
+
+    def _query(self, name: str) -> CloudWatchQuery:
+        return self._source.queries[name]
+
+
+_FAILED = {
+    "InternalError": "InternalError at CloudWatch: absent, and asked again next time",
+    "Forbidden": "Forbidden: the permission cloudwatch:GetMetricData is needed where the metric is",
+}
+
+
+def _note(found: _Found, result: Mapping[str, Any]) -> None:
+    """Add what one page says of a series; the last page's status counts."""
+    found.labels.add(str(result.get("Label", "")))
+    found.stamps += result.get("Timestamps", ())
+    found.values += result.get("Values", ())
+    found.status = str(result.get("StatusCode", "Complete"))
+    found.messages += [
+        f"{said.get('Code', '')}: {said.get('Value', '')}" for said in result.get("Messages", ())
+    ]

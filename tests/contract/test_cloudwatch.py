@@ -1,0 +1,73 @@
+"""CloudWatch over HTTP: the ports against a server that speaks AWS's protocols."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from autoscaler import aws
+from autoscaler.clock import SetClock
+from autoscaler.connections import AwsAccount, CloudWatchQuery, CloudWatchSource
+from autoscaler.errors import MetricsError
+from autoscaler.metrics.cloudwatch import CloudWatchMetrics
+from autoscaler.ports import Examines, Metrics, Remote
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def account(monkeypatch):
+    """An account at a server of AWS's protocols on a free port of loopback."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield AwsAccount(region="eu-central-1", endpoint_url=f"http://{host}:{port}")
+    server.stop()
+
+
+def put(account, metric, values, *, start, step=timedelta(minutes=1)):
+    """Send one value for each step."""
+    data = [
+        {"MetricName": metric, "Timestamp": start + k * step, "Value": value, "Unit": "Count"}
+        for k, value in enumerate(values)
+    ]
+    aws.client(account, "cloudwatch").put_metric_data(Namespace="Shop", MetricData=data)
+
+
+def source(account, **settings):
+    queries = {
+        "orders": CloudWatchQuery(namespace="Shop", metric="orders", statistic="Sum", per_second=True),
+        "nothing": CloudWatchQuery(namespace="Shop", metric="nobody", statistic="Sum"),
+    }
+    return CloudWatchSource(name="prod", account=account, queries=queries, **settings)
+
+
+def test_the_ports_over_http(account):
+    """Sums of whole periods per second; since belongs to the answer and until does not; absent is absent."""
+    start = NOW - timedelta(minutes=10)
+    put(account, "orders", [60.0, 120.0, 180.0, 240.0], start=start)
+    metrics = CloudWatchMetrics(source(account), SetClock(NOW))
+    assert isinstance(metrics, Remote)
+    assert isinstance(metrics, Examines)
+    port: Metrics = metrics
+    samples = port.samples([], start + timedelta(minutes=1), start + timedelta(minutes=3))
+    assert samples.unique_id.tolist() == ["orders", "orders"]
+    assert samples.y.tolist() == [2.0, 3.0]
+    assert samples.ds[0].item() == (start + timedelta(minutes=1)).replace(tzinfo=None)
+    assert (metrics.step_s, metrics.known()) == (60, ("orders", "nothing"))
+    checks = {check.what: check for check in metrics.examine()}
+    assert checks["query orders of CloudWatch prod"].ok
+    assert "did you mean orders" in checks["query nothing of CloudWatch prod"].mend
+
+
+def test_f21_a_server_that_is_not_there_is_one_line(account):
+    """Nobody at the address is a MetricsError that names the call."""
+    gone = AwsAccount(region=account.region, endpoint_url="http://127.0.0.1:1")
+    client = aws.client(gone, "cloudwatch", attempts=1)
+    metrics = CloudWatchMetrics(source(gone), SetClock(NOW), client=client)
+    with pytest.raises(MetricsError, match="cloudwatch:GetMetricData") as caught:
+        metrics.samples([], NOW - timedelta(minutes=5), None)
+    assert "\n" not in str(caught.value)
