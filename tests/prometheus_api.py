@@ -1,4 +1,4 @@
-"""A server on loopback that speaks Prometheus' API as far as a test tells it to, and remembers what it was asked."""
+"""A server on loopback that answers as Prometheus' API, or as badly as a test wants, and keeps requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ones(fields, value=1):
 
 
 class Api(ThreadingHTTPServer):
-    """`answer(path, fields, count)` gives a Reply or a JSON value; `count` is how often that query was asked."""
+    """`answer(path, fields, count)` gives a Reply or a JSON value; `count`: how often that was asked."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -77,9 +77,8 @@ class Handler(BaseHTTPRequestHandler):
     def _reply(self, fields):
         path, server = urlsplit(self.path).path, self.server
         with server.turn:
-            count = sum(
-                1 for one in server.asked if one[1] == path and one[2].get("query") == fields.get("query")
-            )
+            key = (path, fields.get("query"))
+            count = sum((one[1], one[2].get("query")) == key for one in server.asked)
             server.asked.append((self.command, path, fields, dict(self.headers)))
         reply = server.answer(path, fields, count + 1)
         reply = reply if isinstance(reply, Reply) else Reply(reply)

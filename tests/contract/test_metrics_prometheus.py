@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_the_grid_is_aligned_and_its_pieces_make_it_up(since, span, step):
     assert all(0 < len(piece) <= MOST_POINTS for piece in pieces)
     ends = [(piece.first, piece.last) for piece in pieces]
     assert sum(map(len, pieces)) == len(wanted)
-    assert all(after[0] == before[1] + step for before, after in zip(ends, ends[1:], strict=False))
+    assert all(after[0] == before[1] + step for before, after in pairwise(ends))
     if pieces:
         assert (ends[0][0], ends[-1][1]) == (wanted[0], wanted[-1])
 
@@ -45,7 +46,7 @@ def test_the_grid_is_aligned_and_its_pieces_make_it_up(since, span, step):
 def test_a_grid_without_points_has_no_pieces():
     """Nothing is asked for where since is not before until."""
     assert list(Grid(first=60, last=0, step_s=60).pieces()) == []
-    with serving(lambda path, fields, _: ones(fields)) as server:
+    with serving(lambda _, fields, __: ones(fields)) as server:
         assert metrics(server.url).samples([], NOW, NOW).y.size == 0
         assert server.asked == []
 
@@ -61,8 +62,8 @@ def test_it_keeps_the_three_ports():
 
 
 def test_samples_are_arrays_on_the_grid():
-    """Every point of the grid in [since, until) comes, of the promised types, series by series, without a line."""
-    with serving(lambda path, fields, _: ones(fields, len(fields["query"]))) as server:
+    """Every point of the grid in [since, until) comes, of the promised types, series by series."""
+    with serving(lambda _, fields, __: ones(fields, len(fields["query"]))) as server:
         samples = metrics(server.url, ("web", "api2")).samples([], NOW - HOUR, NOW)
     assert samples.ds.dtype == np.dtype("datetime64[us]")
     assert samples.y.dtype == np.float64
@@ -76,8 +77,8 @@ def test_samples_are_arrays_on_the_grid():
 
 
 def test_until_is_left_out_and_the_future_is_not_asked_for():
-    """since <= ds < until; a server tells old values for times to come, so none is asked after now."""
-    with serving(lambda path, fields, _: ones(fields)) as server:
+    """Since belongs to it; a server tells old values for times to come, so none is asked after now."""
+    with serving(lambda _, fields, __: ones(fields)) as server:
         source = metrics(server.url)
         edge = NOW.replace(second=0)
         assert source.samples([], edge - HOUR, edge).ds[-1] == np.datetime64("2026-03-02T11:59")
@@ -86,7 +87,7 @@ def test_until_is_left_out_and_the_future_is_not_asked_for():
 
 def test_a_long_time_is_asked_in_pieces():
     """No query has more than 11,000 points, by POST, and together they are the whole time."""
-    with serving(lambda path, fields, _: ones(fields)) as server:
+    with serving(lambda _, fields, __: ones(fields)) as server:
         samples = metrics(server.url).samples([], None, None)
     assert samples.y.size == 14 * 1440
     assert (np.diff(samples.ds) == np.timedelta64(60, "s")).all()
@@ -98,7 +99,7 @@ def test_a_long_time_is_asked_in_pieces():
 def test_a_tick_costs_one_call_a_series():
     """A hundred series, five minutes each: a hundred calls."""
     names = tuple(f"s{number}" for number in range(100))
-    with serving(lambda path, fields, _: ones(fields)) as server:
+    with serving(lambda _, fields, __: ones(fields)) as server:
         samples = metrics(server.url, names).samples([], NOW - timedelta(minutes=5), None)
     assert len(server.asked) == 100
     assert samples.y.size == 500
@@ -106,7 +107,7 @@ def test_a_tick_costs_one_call_a_series():
 
 def test_only_what_is_named_is_asked_and_the_unknown_is_refused():
     """A series without a query is refused with the nearest name; nothing is asked for then."""
-    with serving(lambda path, fields, _: ones(fields)) as server:
+    with serving(lambda _, fields, __: ones(fields)) as server:
         source = metrics(server.url, ("web", "api"))
         assert set(source.samples(["api"], NOW - HOUR, None).unique_id) == {"api"}
         assert len(server.asked) == 1
@@ -166,7 +167,7 @@ def test_hints_are_told_and_bind_nobody():
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_answers_come_packed_and_in_chunks(packed, chunked):
-    """gzip and chunked transfer make no difference."""
+    """Packing and chunked transfer make no difference."""
 
     def answer(_path, fields, _count):
         body = json.dumps(ones(fields)).encode()
@@ -299,6 +300,7 @@ def test_the_doctor_stops_where_nobody_answers():
     assert check.ok is False
     assert "no connection" in check.why
     assert check.mend
-    (check,) = metrics("http://127.0.0.1:1", token_file="/nowhere/token").examine()
+    settings = {"token_file": "/nowhere/token"}
+    (check,) = metrics("http://127.0.0.1:1", **settings).examine()
     assert check.ok is False
     assert "token_file" in check.why

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import ssl
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from autoscaler.clock import SetClock
+from autoscaler.clock import SetClock, SystemClock
 from autoscaler.errors import MetricsError
 from autoscaler.metrics.prometheus_doctor import metric_names
 from autoscaler.metrics.prometheus_http import LARGEST, MOST_RETRIES
@@ -22,7 +26,7 @@ LAST = int(NOW.replace(second=0).timestamp())
 
 
 def asked(answer, queries=("web",), *, clock=None, **more):
-    """What five minutes of a source give whose server answers so: samples or the error, the server, the clock."""
+    """What five minutes of a source give: samples or the error, the server, the clock."""
     clock = clock or SetClock(NOW)
     with serving(answer) as server:
         try:
@@ -75,7 +79,7 @@ def test_f03_f04_what_is_not_finite_is_absent(value):
     ],
 )
 def test_f17_a_partial_answer_is_a_lower_bound(more, why):
-    """Warnings of missing stores and VictoriaMetrics' isPartial: samples stay, as lower bounds of that series."""
+    """Warnings of missing stores, VictoriaMetrics' isPartial: samples stay, as lower bounds of the series."""
     samples, _, _ = asked(
         lambda _, fields, __: ones(fields) | (more if "web" in fields["query"] else {"isPartial": False}),
         ("web", "api"),
@@ -139,7 +143,7 @@ def test_f19_retry_after_is_honoured_within_the_deadline():
 
 def test_f19_a_time_out_is_tried_again_within_one_deadline():
     """A silent server costs the read time-out three times at most, and never more than the deadline."""
-    began = time.monotonic()
+    began = time.perf_counter()
     refused(
         lambda *_: Reply(silent=True),
         "no answer within",
@@ -147,7 +151,7 @@ def test_f19_a_time_out_is_tried_again_within_one_deadline():
         timeout_s=0.1,
         deadline_s=0.25,
     )
-    assert time.monotonic() - began < 5
+    assert time.perf_counter() - began < 5
 
 
 def test_f19_a_body_that_drips_ends_at_the_deadline():
@@ -250,18 +254,12 @@ def test_f21_a_name_that_is_not_known_and_a_port_that_is_closed():
         MetricsError, match=r"the name loadline\.invalid is not known .* mend `url` or the DNS"
     ):
         metrics("http://loadline.invalid:9090").samples([], NOW - FIVE, None)
-    with pytest.raises(MetricsError, match="no connection: .*refused"):
+    with pytest.raises(MetricsError, match=r"no connection: .*refused"):
         metrics("http://127.0.0.1:1").samples([], NOW - FIVE, None)
 
 
 def certificate(folder, name, *, begins, ends, names=("127.0.0.1",)):
     """A self-signed certificate and its key as PEM files."""
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     made = (
@@ -289,7 +287,7 @@ def certificate(folder, name, *, begins, ends, names=("127.0.0.1",)):
     return str(cert_file), str(key_file)
 
 
-TODAY = datetime.fromtimestamp(time.time(), NOW.tzinfo)  # TLS judges by the machine's clock
+TODAY = SystemClock().now()  # TLS judges by the machine's clock
 DAY = timedelta(days=1)
 
 
@@ -303,7 +301,7 @@ DAY = timedelta(days=1)
     ],
 )
 def test_f21_tls_that_fails_names_the_mend(tmp_path, valid, names, known, words):
-    """Expired, unknown or another's certificate: no answer is taken, it is not tried again, the mend is told."""
+    """Expired, unknown or another's certificate: no answer is taken, and the mend is told."""
     cert, key = certificate(tmp_path, "server", begins=TODAY + valid[0], ends=TODAY + valid[1], names=names)
     ours = certificate(tmp_path, "client", begins=TODAY - DAY, ends=TODAY + DAY)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -366,7 +364,7 @@ def test_f23_the_metrics_of_a_query_are_found(query, names):
     assert metric_names(query) == names
 
 
-def test_f77_secrets_are_in_no_error(tmp_path):
+def test_secrets_are_in_no_error(tmp_path):
     """Whatever a server sends back: password, token, header and what is made of them are hidden."""
     (tmp_path / "secret").write_text("hunter22/very+secret")
     seen = []

@@ -1,4 +1,4 @@
-"""The catalogue of ready-made queries: what is offered, for whom, and that nothing can be put into it by a name."""
+"""The catalogue of ready-made queries: what is offered, for whom, and that names stay names."""
 
 from __future__ import annotations
 
