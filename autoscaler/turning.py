@@ -53,7 +53,7 @@ def turn(
 ) -> Turn:
     """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded.
 
-    `on_progress` is told how many series are forecast, `on_fill` of how many the past is fetched, and of how many.
+    `on_progress` is told how many series are forecast; `on_fill` as in `observing.back_fill`.
     """
     seen = observe(app, on_fill=on_fill)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from autoscaler.connections import RealProvider, RemoteSource
-    from autoscaler.discovery import Asked
     from policies.proposals import Findings
 
 CLUSTER = "main"  # what the cluster is called in the file
