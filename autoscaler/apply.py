@@ -17,6 +17,7 @@ from autoscaler.errors import (
     Fenced,
     Invalid,
     NotFound,
+    Owned,
     PlanRefused,
     ProviderError,
     Stale,
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[Exception], Status], ...] = (
     (NotFound, Status.STALE),
     (Invalid, Status.REFUSED),
     (Denied, Status.REFUSED),
+    (Owned, Status.REFUSED),
     (Fenced, Status.REFUSED),
     (Unreachable, Status.UNKNOWN),  # it may have been done: only a later reading can tell
     (ProviderError, Status.FAILED),
@@ -275,6 +277,8 @@ class _Run:
             why = f"{Guard.LEASE}: {why}"
         elif isinstance(error, Denied):
             why = f"{DENIED}: {why}"
+        elif isinstance(error, Owned):
+            why = f"{Guard.OWNED}: {why}"
         return self._outcome(action, status, why)
 
     def _note(self, action: Action, status: Status) -> None:

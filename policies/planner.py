@@ -170,6 +170,7 @@ def _proposal(
             )
         )
     facts.append(Fact(name="scaler", value=rule.scaler))
+    facts += [Fact(name="sets", value=pool.lever)] if pool.lever else ()
     facts += [
         Fact(name=one.name, value=one.value, unit=one.unit, source=one.source, window=one.why)
         for one in pool.learnt

@@ -222,7 +222,7 @@ def test_the_changelog_names_what_there_is():
 def test_the_locks_name_no_place(path):
     """A lock holds names, versions and hashes: no index, no host, no path."""
     text = path.read_text()
-    assert not re.search(r"http|file:|find-links|index|@ |://|\(/", text)
+    assert not re.search(r"https?:|file:|find-links|index|@ |://|\(/", text)
     pins = re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE)
     assert pins
     assert text.count("--hash=sha256:") >= len(pins)
@@ -233,7 +233,7 @@ def test_the_locks_name_no_place(path):
 
 
 def test_the_locks_hold_what_the_project_asks_for():
-    """Each dependency of the project is in its lock, and those of the run time have one version in both."""
+    """Each dependency and extra is in its lock, and those of the run time have one version in both."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     def pins(name):
@@ -243,8 +243,8 @@ def test_the_locks_hold_what_the_project_asks_for():
     run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
     asked = [re.split(r"[><=,]", entry)[0].lower() for entry in project["dependencies"]]
     assert set(asked) <= set(run)
-    developing = [re.split(r"[><=,]", entry)[0].lower() for entry in project["optional-dependencies"]["dev"]]
-    assert set(developing) <= set(dev)
+    extras = [entry for group in project["optional-dependencies"].values() for entry in group]
+    assert {re.split(r"[\[><=,]", entry)[0].lower() for entry in extras} <= set(dev)
     assert run.items() <= dev.items()
     build = pins("requirements-build.lock")
     assert build["setuptools"] == dev["setuptools"]

@@ -17,6 +17,7 @@ from policies.conditions import NO_CONDITIONS, Conditions, Reading
 from policies.freeze_windows import end_of, hold
 from policies.guards import judge
 from policies.interlocks import holds
+from policies.model import Obstacle
 from policies.plan import Change, Guard
 from policies.policy import FreezeWindow, Interlocks, Policy, PoolPolicy, Scope, Signal, SignalKind, Step
 from policies.wishes import Wish
@@ -202,6 +203,17 @@ def test_f43_a_pool_whose_growth_does_not_serve_yet_does_not_shrink():
     assert held(rules, growing={"batch": draw.ago(60)}) == []
     assert held(rules, growing={"api": draw.ago(60)}, wanted=101) == []
     assert held(QUIET, growing={"api": draw.ago(60)}) == []
+
+
+@pytest.mark.parametrize("guard", Guard)
+@pytest.mark.parametrize("wanted", [99, 101])
+@pytest.mark.parametrize("shrinks_only", [True, False])
+def test_f46_what_the_provider_knows_against_a_change_holds_it(guard, wanted, shrinks_only):
+    """By its own code and before any other guard: every shrink, and growth too where it says so."""
+    obstacle = Obstacle(code=guard.value, why="argocd sets it", shrinks_only=shrinks_only)
+    pool = replace(API, obstacles=(obstacle,))
+    expected = [(guard, None)] if wanted < 100 or not shrinks_only else []
+    assert held(QUIET, pool=pool, wanted=wanted) == expected
 
 
 @given(st.integers(0, 2**32), st.integers(0, 60))

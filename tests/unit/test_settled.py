@@ -184,3 +184,30 @@ def test_f14_a_pool_that_rests_is_no_stuck_metric():
     plain = gate(names, ds, y, Limits(), strict=False)
     assert plain.refused["web_ready"].code is Code.STUCK
     assert not gate(names, ds, y, Limits(steady=frozenset({"web_ready"})), strict=False).refused
+
+
+@pytest.mark.parametrize(
+    ("own", "bounds", "said"),
+    [
+        ((0, 100), (2, 60), {}),
+        ((5, 100), (5, 60), {"minimum": "web itself has a minimum of 5, 2 is declared"}),
+        ((0, 40), (2, 40), {"maximum": "web itself has a maximum of 40, 60 is declared"}),
+    ],
+)
+def test_the_providers_own_bounds_hold_within_the_declared_ones(loaded, seen, own, bounds, said):
+    """What the group itself would refuse is never planned, and the plan tells by whose bound."""
+    declared = loaded().pools["web"]
+    pool = replace(declared.seed(), minimum=own[0], maximum=own[1])
+    known = settle(pool, declared, seen, seen=seen, now=learnt.END)
+    assert (known.minimum, known.maximum) == bounds
+    assert {one.name: one.why for one in known.learnt if one.unit == "units"} == said
+
+
+def test_bounds_without_a_size_in_common_are_a_gap(loaded, seen):
+    """Where the declared bounds lie wholly outside the group's own nobody knows what is meant."""
+    declared = loaded().pools["web"]
+    pool = replace(declared.seed(), minimum=70, maximum=100)
+    gap = settle(pool, declared, seen, seen=seen, now=learnt.END)
+    assert isinstance(gap, Gap)
+    assert gap.code == "BOUNDS"
+    assert "70" in gap.why

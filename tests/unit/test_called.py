@@ -1,0 +1,53 @@
+"""Pools by the configuration's names over a provider with ids of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from autoscaler.called import called
+from autoscaler.clock import SetClock
+from autoscaler.errors import NotFound, Stale
+from autoscaler.ports import Remembers
+from autoscaler.providers.fake import FakeCloud
+from tests.contract.test_pools import pool
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+TARGET = "deployment/shop/web"
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    made = FakeCloud(str(tmp_path / "cloud.db"), SetClock(NOW))
+    made.create_all([pool(TARGET), pool("other")])
+    return made
+
+
+def test_every_answer_bears_the_configurations_name(cloud):
+    """list, read, resize and the answer to a key tell of the same pool by the operator's name for it."""
+    named = called(cloud, {TARGET: "web"})
+    assert [one.id for one in named.list()[0]] == ["web", "other"]
+    before = named.read("web")
+    after = named.resize("web", 6, version=before.version, key="k")
+    assert (after.id, after.desired, cloud.read(TARGET).desired) == ("web", 6, 6)
+    assert isinstance(named, Remembers)
+    assert named.answer_to("k") == after
+    assert named.answer_to("never") is None
+    assert named.rehearse("web", 5, version=after.version) is True
+    with pytest.raises(Stale):
+        named.rehearse("web", 5, version=before.version)
+
+
+def test_a_pool_without_a_name_keeps_its_own(cloud):
+    """What the configuration does not name is still listed, and no pool is taken for another."""
+    named = called(cloud, {TARGET: "web"})
+    assert named.read("other").id == "other"
+    with pytest.raises(NotFound):
+        named.read("absent")
+
+
+def test_nothing_is_wrapped_where_the_names_are_the_same(cloud):
+    """A provider that knows its pools by the configuration's names is used as it is."""
+    assert called(cloud, {TARGET: TARGET}) is cloud
+    assert called(cloud, {}) is cloud

@@ -1,0 +1,196 @@
+"""A source over a network: filled in once, then asked for what is new, and judged beside its past."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.errors import MetricsError
+from autoscaler.following import AT_ONCE, CONTEXT_S, Following
+from autoscaler.ports import Samples
+from autoscaler.store.database import connect
+from autoscaler.store.history import History
+from forecasts.types import Series
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+STEP = 60
+
+
+class Server:
+    """A source with one value a minute for each series, the minute since 1970; it notes what it was asked."""
+
+    step_s = STEP
+
+    def __init__(self, *series, begins=NOW - timedelta(days=3)):
+        self.series, self.begins = series, begins
+        self.asked = []
+        self.partial = {}
+        self.down = False
+
+    def known(self):
+        return self.series
+
+    def samples(self, series, since, until):
+        self.asked.append((tuple(series), since, until))
+        if self.down:
+            raise MetricsError("down")
+        first = max(since, self.begins)
+        minutes = np.arange(-(-int(first.timestamp()) // STEP), int(until.timestamp()) // STEP)
+        size = minutes.size * len(series)
+        return Samples(
+            unique_id=np.repeat(np.array(series, dtype=object), minutes.size),
+            ds=np.tile(minutes * STEP, len(series)).astype("datetime64[s]").astype("datetime64[us]"),
+            y=np.tile(minutes.astype(float) * (0.5 if self.partial else 1.0), len(series)),
+            line=np.full(size, -1),
+            source="server",
+            lower_bounds={name: self.partial[name] for name in series if name in self.partial},
+        )
+
+
+@pytest.fixture
+def history(tmp_path):
+    return History(connect(str(tmp_path / "store.db")))
+
+
+def series_of(samples):
+    """What came, as one series for each id."""
+    found = []
+    for name in dict.fromkeys(samples.unique_id):
+        mine = samples.unique_id == name
+        stamps = samples.ds[mine].astype("datetime64[s]").astype(np.int64)
+        start = int(stamps.min())
+        y = np.full((int(stamps.max()) - start) // STEP + 1, np.nan)
+        y[(stamps - start) // STEP] = samples.y[mine]
+        found.append(Series(unique_id=name, start=datetime.fromtimestamp(start, UTC), step_s=STEP, y=y))
+    return found
+
+
+def filled(server, history, series, now=NOW, days=2):
+    """A follower whose history was filled in."""
+    following = Following(server, server, history)
+
+    def keep(samples):
+        history.append_all(series_of(samples))
+
+    assert list(following.fill(series, now - timedelta(days=days), now, keep))
+    return following
+
+
+def test_history_is_filled_in_once_and_then_only_what_is_new_is_asked(history):
+    """After filling in, a turn asks for less than an hour and a bit of overlap, not for the past again."""
+    server = Server("a", "b")
+    following = filled(server, history, ["a", "b"])
+    assert following.missing(["a", "b"], NOW - timedelta(days=2), NOW) == []
+    later = NOW + timedelta(minutes=5)
+    answer = following.samples(["a", "b"], NOW - timedelta(days=35), later)
+    (names, since, until) = server.asked[-1]
+    assert (set(names), until) == ({"a", "b"}, later)
+    assert later - since <= timedelta(minutes=75)
+    for one in series_of(answer):
+        assert one.start == later - timedelta(seconds=CONTEXT_S)
+        assert np.isfinite(one.y).all()
+        assert one.y[-1] == later.timestamp() / STEP - 1
+
+
+def test_no_point_comes_twice(history):
+    """What the store tells and what the source tells do not overlap: no false duplicates are told."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    answer = following.samples(["a"], NOW - timedelta(days=35), NOW + timedelta(minutes=5))
+    assert len(np.unique(answer.ds)) == len(answer.ds)
+
+
+def test_f17_a_partial_answer_lowers_nothing_and_is_asked_again(history):
+    """Beside an answer that may be too low what is stored stays; all of it is asked anew later."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    server.partial = {"a": "a shard did not answer"}
+    later = NOW + timedelta(minutes=5)
+    answer = following.samples(["a"], NOW - timedelta(days=35), later)
+    assert dict(answer.lower_bounds) == {"a": "a shard did not answer"}
+    before = NOW - timedelta(minutes=1)
+    at = answer.ds == np.datetime64(before.replace(tzinfo=None), "us")
+    assert max(answer.y[at]) == pytest.approx(before.timestamp() / STEP)
+    since_partial = server.asked[-1][1]
+    server.partial = {}
+    hours_later = NOW + timedelta(hours=6)
+    history.append_all(series_of(following.samples(["a"], NOW - timedelta(days=35), later)))
+    following.samples(["a"], NOW - timedelta(days=35), hours_later)
+    assert server.asked[-2][1] <= since_partial
+
+
+def test_a_partial_stretch_is_asked_again_when_it_is_whole(history):
+    """However long answers were partial, the first whole one covers all of that time."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    server.partial = {"a": "a shard did not answer"}
+    for hour in range(1, 5):
+        answer = following.samples(["a"], NOW - timedelta(days=35), NOW + timedelta(hours=hour))
+        history.append_all(series_of(answer))
+    server.partial = {}
+    following.samples(["a"], NOW - timedelta(days=35), NOW + timedelta(hours=5))
+    assert server.asked[-1][1] <= NOW
+
+
+def test_a_series_without_a_query_is_not_asked_for(history):
+    """Only what the source has queries for is asked; nothing at all where it has none of them."""
+    server = Server("a")
+    following = Following(server, server, history)
+    answer = following.samples(["x"], NOW - timedelta(days=35), NOW)
+    assert (server.asked, len(answer.y)) == ([], 0)
+
+
+def test_a_new_series_is_asked_for_its_last_day_until_it_is_filled_in(history):
+    """A turn never waits for weeks of history."""
+    server = Server("a", begins=NOW - timedelta(days=30))
+    following = Following(server, server, history)
+    following.samples(["a"], NOW - timedelta(days=35), NOW)
+    assert server.asked[-1][1] >= NOW - timedelta(seconds=CONTEXT_S)
+    assert following.missing(["a"], NOW - timedelta(days=35), NOW) == ["a"]
+
+
+def test_the_window_of_a_past_event_is_asked_as_it_is(history):
+    """A window that ends before what is stored goes to the source unchanged; nothing is laid beside it."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    since, until = NOW - timedelta(days=3), NOW - timedelta(days=2)
+    answer = following.samples(["a"], since, until)
+    assert server.asked[-1] == (("a",), since, until)
+    assert len(answer.y) == 1440
+
+
+def test_a_series_of_which_nothing_came_is_not_filled_in_at_every_turn(history):
+    """An hour goes by before an empty history is asked for again; five minutes where the source failed."""
+    server = Server("a", begins=NOW + timedelta(days=1))
+    following = filled(server, history, ["a"])
+    since = NOW - timedelta(days=2)
+    assert following.missing(["a"], since, NOW + timedelta(minutes=59)) == []
+    assert following.missing(["a"], since, NOW + timedelta(minutes=60)) == ["a"]
+    server.down = True
+    with pytest.raises(MetricsError):
+        list(following.fill(["a"], since, NOW, lambda _samples: None))
+    assert following.missing(["a"], since, NOW + timedelta(minutes=4)) == []
+    assert following.missing(["a"], since, NOW + timedelta(minutes=5)) == ["a"]
+
+
+@given(st.integers(1, 3 * AT_ONCE + 1))
+def test_filling_in_goes_by_groups_and_tells_how_many_are_done(count):
+    """Every series is fetched exactly once, at most fifty together, and progress ends at their number."""
+    names = [f"s{number}" for number in range(count)]
+    server = Server(*names, begins=NOW - timedelta(minutes=3))
+
+    class Nothing:
+        def ends(self, _ids):
+            return {}
+
+    following = Following(server, server, Nothing())
+    kept = []
+    done = list(following.fill(names, NOW - timedelta(days=1), NOW, kept.append))
+    assert done[-1] == count
+    assert sorted(name for asked, _, _ in server.asked for name in asked) == sorted(names)
+    assert max(len(asked) for asked, _, _ in server.asked) <= AT_ONCE
+    assert len(kept) == len(done)
