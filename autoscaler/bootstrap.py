@@ -84,7 +84,7 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
 
     engine = connect(configuration.state)
     history = History(engine)
-    metrics = tuple(_followed(_metrics(source), history) for source in configuration.metrics)
+    metrics = tuple(_followed(_metrics(source, clock or SystemClock()), history) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
     calendar = None
     if configuration.calendar is not None:
@@ -119,22 +119,22 @@ def _followed(source: Metrics, history: History) -> Metrics:
     return Following(source, source, history) if isinstance(source, Remote) else source
 
 
-def _metrics(source: MetricsSource | RemoteSource) -> Metrics:
+def _metrics(source: MetricsSource | RemoteSource, clock: Clock) -> Metrics:
     """The source as it is; what it imports is imported here."""
     if isinstance(source, PrometheusSource):
         from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - urllib3 where it is asked
 
-        return PrometheusMetrics(source)
+        return PrometheusMetrics(source, clock)
     if isinstance(source, CloudWatchSource):
         from autoscaler.metrics.cloudwatch import CloudWatchMetrics  # noqa: PLC0415 - boto3 where it is asked
 
-        return CloudWatchMetrics(source)
+        return CloudWatchMetrics(source, clock)
     if isinstance(source, GoogleMonitoringSource):
         from autoscaler.metrics.google_monitoring import (  # noqa: PLC0415 - grpc where it is asked
             GoogleMonitoringMetrics,
         )
 
-        return GoogleMonitoringMetrics(source)
+        return GoogleMonitoringMetrics(source, clock)
     kind: Kind = "counter" if source.counter else "gauge"
     if source.kind == "parquet":
         from autoscaler.metrics.parquet import ParquetMetrics  # noqa: PLC0415 - pyarrow only where it is read

@@ -15,7 +15,7 @@ from autoscaler import connections as to
 from autoscaler.settings_kinds import Duration, Name, PathText, Section, SomeTime, shown
 
 Text = Annotated[str, Field(min_length=1)]
-Files = Mapping[str, str]  # the absolute paths of a section, by key
+Files = Mapping[str, Any]  # the absolute paths of a section, by key
 
 
 def _url(value: object) -> str:

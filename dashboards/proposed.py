@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dashboards.ink import inert
+from dashboards.ink import inert, wrap
 from policies.proposals import Candidate, Findings, Load, Proposal
 
 TARGET = "70%"  # how full units are kept until the operator says otherwise
 DRAIN = "5m"
-MOST_WORDS = 240  # letters of a comment
+MOST_WORDS = 600  # letters of a comment
+WIDEST = 110  # cells of its lines
 NOT_PROPOSED = 500  # so many pools that are not proposed are listed
 
 Sections = Mapping[str, Mapping[str, object]]
@@ -47,7 +48,8 @@ def _lines(findings: Findings, providers: Sections, sources: Sections) -> Iterat
     yield from _entry({"defaults": {"mode": "observe"}}, 0)
     yield ""
     yield "pools:"
-    for proposal in findings.proposals:
+    for number, proposal in enumerate(findings.proposals):
+        yield from ("",) if number else ()
         yield from _pool(proposal)
     yield from _rest(findings)
 
@@ -78,7 +80,9 @@ def _queries(kind: str, findings: Findings) -> dict[str, Candidate]:
 
 def _pool(proposal: Proposal) -> Iterator[str]:
     pool, demand = proposal.pool, proposal.demand
-    yield _comment(f"{pool.id}: {max(pool.desired, pool.ready_units)} units now. {demand.title}.", 2)
+    now = max(pool.desired, pool.ready_units)
+    units = "1 unit" if now == 1 else f"{now} units"
+    yield _comment(f"{inert(pool.id, 80)}: {units} now. {demand.title}.", 2)
     for note in proposal.notes:
         yield _comment(note, 2)
     yield from _entry({proposal.name: None}, 2, open_=True)
@@ -121,10 +125,10 @@ def _rest(findings: Findings) -> Iterator[str]:
         yield ""
         yield _comment("Seen and not proposed:")
     for one in findings.passed_over[:NOT_PROPOSED]:
-        yield _comment(f"  {inert(one.target, 80)} ({one.provider}): {one.why}")
+        yield _comment(f"- {inert(one.target, 80)} ({one.provider}): {one.why}")
     more = len(findings.passed_over) - NOT_PROPOSED
     if more > 0:
-        yield _comment(f"  and {more} more; `loadline init -o json` lists them all")
+        yield _comment(f"- and {more} more; `loadline init -o json` lists them all")
     if findings.gaps or findings.hints:
         yield ""
     for gap in findings.gaps:
@@ -134,8 +138,8 @@ def _rest(findings: Findings) -> Iterator[str]:
 
 
 def _comment(text: str, indent: int = 0) -> str:
-    """A comment in one line: whatever could end the line or steer a terminal is written out."""
-    return " " * indent + "# " + inert(text, MOST_WORDS)
+    """A comment in lines of its own: whatever could end a line or steer a terminal is written out."""
+    return "\n".join(wrap(inert(text, MOST_WORDS), WIDEST, " " * indent + "# "))
 
 
 def _entry(values: Mapping[str, object], indent: int, *, open_: bool = False) -> Iterator[str]:

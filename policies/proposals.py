@@ -265,13 +265,18 @@ def _signs(chances: Chances, seen: Sightings) -> Chances:
     return Chances() if ready is None else Chances(ready=ready, desired=desired, utilization=used)
 
 
+def _teaches(demand: Candidate) -> bool:
+    """Whether how full units are tells what a unit serves of it: what waits in a queue fills none."""
+    return demand.load is not Load.QUEUE
+
+
 def _proposal(name: str, pool: Pool, demand: Candidate, signs: Chances, *, peak: Peak | None) -> Proposal:
     """`peak` is None where it is not known: then what there is now is taken."""
-    least, most, bounded = bounds(pool)
     units, measured = max(pool.desired, pool.ready_units), "so many there are now"
     if peak is not None and peak.units > 0:
         days = "day" if peak.days == 1 else f"{peak.days} days"
         units, measured = peak.units, f"so many were ready in the busiest hours of the last {days}"
+    least, most, bounded = bounds(pool, busiest=units)
     return Proposal(
         name=name,
         pool=pool,
@@ -283,13 +288,13 @@ def _proposal(name: str, pool: Pool, demand: Candidate, signs: Chances, *, peak:
         bounded=bounded,
         ready=signs.ready,
         desired=signs.desired,
-        utilization=signs.utilization,
+        utilization=signs.utilization if _teaches(demand) else None,
         notes=tuple(_notes(pool)),
     )
 
 
-def bounds(pool: Pool) -> tuple[int, int, str]:
-    """Minimum and maximum, and from what they were taken."""
+def bounds(pool: Pool, *, busiest: int) -> tuple[int, int, str]:
+    """Minimum and maximum, and from what they were taken; `busiest` are the units of its busiest hours."""
     size = max(pool.desired, pool.ready_units)
     if pool.lever and pool.maximum < NO_BOUND:
         least = max(1, min(pool.desired, pool.maximum))
@@ -298,8 +303,13 @@ def bounds(pool: Pool) -> tuple[int, int, str]:
         least = min(max(1, pool.minimum), max(1, pool.maximum))
         return least, max(least, pool.maximum), "those of the group itself"
     least = max(1, -(-size // FEWEST_SHARE))
-    most = max(size + 2, size * MOST_TIMES)
-    return least, most, f"half of the {size} there are now, and {MOST_TIMES} times as many: set your own"
+    top = max(size, busiest)
+    most = max(top + 2, top * MOST_TIMES)
+    return (
+        least,
+        most,
+        f"half of the {size} of now to {MOST_TIMES} times the {top} of busy hours; set your own",
+    )
 
 
 def _notes(pool: Pool) -> Iterator[str]:
@@ -308,7 +318,8 @@ def _notes(pool: Pool) -> Iterator[str]:
     for obstacle in pool.obstacles:
         if obstacle.code == Guard.OWNED:
             who = ", ".join(set_by_hand(obstacle.why))
-            yield f"its size is set by {who} too: before Loadline may act, {obstacle.why}"
+            fact = obstacle.why.partition(";")[0]
+            yield f"{fact}: before Loadline may act, take it out of there, or put `adopt: [{who}]` into providers"
         elif obstacle.code == Guard.SUSPENDED:
             yield f"suspended now: {obstacle.why}"
     if pool.protected:

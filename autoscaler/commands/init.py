@@ -158,7 +158,7 @@ def _look(given: Mapping[str, Any], providers: Sections, sources: Sections) -> F
 def _provider(name: str, section: Mapping[str, object]) -> RealProvider:
     from autoscaler import settings_world as world  # noqa: PLC0415 - pydantic behind it
 
-    kinds = {"kubernetes": world.KubernetesSection, "aws": world.AwsSection, "google": world.GoogleSection}
+    kinds: dict[str, type[BaseModel]] = {"kubernetes": world.KubernetesSection, "aws": world.AwsSection, "google": world.GoogleSection}
     files = {key: str(section[key]) for key in ("kubeconfig",) if key in section}
     checked: Any = _checked(kinds[name.partition("/")[0]], section)
     provider: RealProvider = checked.settled(name, files)
@@ -168,7 +168,7 @@ def _provider(name: str, section: Mapping[str, object]) -> RealProvider:
 def _source(kind: str, section: Mapping[str, object]) -> RemoteSource:
     from autoscaler import settings_world as world  # noqa: PLC0415 - as above
 
-    kinds = {
+    kinds: dict[str, type[BaseModel]] = {
         "prometheus": world.PrometheusSection,
         "cloudwatch": world.CloudWatchSection,
         "google-monitoring": world.GoogleMonitoringSection,
