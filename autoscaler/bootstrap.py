@@ -84,7 +84,8 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
 
     engine = connect(configuration.state)
     history = History(engine)
-    metrics = tuple(_followed(_metrics(source, clock or SystemClock()), history) for source in configuration.metrics)
+    real = clock or SystemClock()  # for `now: last-sample` is only known once there are sources
+    metrics = tuple(_followed(_metrics(source, real), history) for source in configuration.metrics)
     chosen = clock or _clock(configuration, metrics)
     calendar = None
     if configuration.calendar is not None:

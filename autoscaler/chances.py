@@ -136,9 +136,13 @@ def _by_cloudwatch(group: str, source: str) -> Chances:
     cpu = metric("AWS/EC2", "CPUUtilization")
     ready = metric("AWS/AutoScaling", "GroupInServiceInstances")
     wanted = metric("AWS/AutoScaling", "GroupDesiredCapacity")
+    received = {**metric("AWS/EC2", "NetworkIn"), "statistic": "Sum", "per_second": True}
     busy = {"expression": "cpu / 100 * units", "inputs": {"cpu": cpu, "units": ready}}
     return Chances(
-        demands=(_cloud(source, "CPU of the instances", "busy instances", busy),),
+        demands=(
+            _cloud(source, "CPU of the instances", "busy instances", busy),
+            _cloud(source, "What the instances receive", "bytes/s", received, load=Load.NETWORK),
+        ),
         ready=_cloud(source, "Instances in service", "instances", ready),
         desired=_cloud(source, "Instances that are wanted", "instances", wanted),
         utilization=_cloud(source, "CPU of the instances", "percent", cpu, share=100),

@@ -202,7 +202,7 @@ def _sighting(samples: Samples | None, name: str, clock: Clock, step_s: int, why
     if not mine.any():
         return Sighting(why=said[0] if said else "")
     newest = samples.ds[mine].max().astype("datetime64[s]").astype(np.int64)
-    age = (clock.now().timestamp() - float(newest)) / step_s - 1
+    age = (clock.now().timestamp() - float(newest)) / step_s  # as the input gate counts it
     return Sighting(points=int(mine.sum()), age_steps=max(0.0, age), largest=float(samples.y[mine].max()))
 
 

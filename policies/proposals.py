@@ -35,6 +35,7 @@ class Load(StrEnum):
     QUEUE = "queue"
     GPU = "gpu"
     CPU = "cpu"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +320,8 @@ def _notes(pool: Pool) -> Iterator[str]:
         if obstacle.code == Guard.OWNED:
             who = ", ".join(set_by_hand(obstacle.why))
             fact = obstacle.why.partition(";")[0]
-            yield f"{fact}: before Loadline may act, take it out of there, or put `adopt: [{who}]` into providers"
+            mend = f"take it out of there, or put `adopt: [{who}]` into providers"
+            yield f"{fact}: before Loadline may act, {mend}"
         elif obstacle.code == Guard.SUSPENDED:
             yield f"suspended now: {obstacle.why}"
     if pool.protected:

@@ -117,12 +117,12 @@ def _sources(given: Mapping[str, Any]) -> Sections:
     if given["cloudwatch"]:
         if not given["aws"]:
             raise UsageError("--cloudwatch needs --aws REGION, whose metrics it has")
-        found["cloudwatch"] = {**_account(given), "step": "5m"}  # instances report every 5 min by default
+        found["cloudwatch"] = {**_account(given), "step": "5m"}  # by default instances report so often
     if given["google_monitoring"]:
         if not given["google"]:
             raise UsageError("--google-monitoring needs --google PROJECT, whose metrics it has")
         endpoint = given["google_monitoring_endpoint"]
-        found["google-monitoring"] = _some(project=given["google"], endpoint=endpoint)
+        found["google-monitoring"] = {**_some(project=given["google"], endpoint=endpoint), "step": "5m"}
     if not found:
         raise UsageError("where are the metrics? give --prometheus URL, --cloudwatch or --google-monitoring")
     return found
@@ -158,7 +158,11 @@ def _look(given: Mapping[str, Any], providers: Sections, sources: Sections) -> F
 def _provider(name: str, section: Mapping[str, object]) -> RealProvider:
     from autoscaler import settings_world as world  # noqa: PLC0415 - pydantic behind it
 
-    kinds: dict[str, type[BaseModel]] = {"kubernetes": world.KubernetesSection, "aws": world.AwsSection, "google": world.GoogleSection}
+    kinds: dict[str, type[BaseModel]] = {
+        "kubernetes": world.KubernetesSection,
+        "aws": world.AwsSection,
+        "google": world.GoogleSection,
+    }
     files = {key: str(section[key]) for key in ("kubeconfig",) if key in section}
     checked: Any = _checked(kinds[name.partition("/")[0]], section)
     provider: RealProvider = checked.settled(name, files)

@@ -28,7 +28,7 @@ METRICS = (
 
 
 def populate(api):
-    """web (an HPA holds it), api and worker, a database; one that Argo CD sets, one at zero, one of the system."""
+    """Workloads with metrics, web's held by an HPA; others not to propose: of Argo CD, at zero, ..."""
     put(api, node("node-1"), "kubelet")
     put(api, workload(name="web", replicas=None))
     put(api, hpa("web", None, 12, aims_at="web"), "kubectl-create")
