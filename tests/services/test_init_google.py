@@ -40,7 +40,10 @@ def test_init_validate_and_plan(shell, tmp_path):
         assert plan.code in {0, 2}, plan
         made = json.loads(plan.out)
         assert made["gaps"] == []
-        assert {action["target"] for action in made["actions"]} <= {"web", "batch"}
+        assert {action["target"] for action in made["actions"]} <= {
+            "europe-west1-b/web",
+            "europe-west1/batch",
+        }
         assert compute.strangers == []
         assert compute.used <= set(google.PERMISSIONS)
         assert monitoring.permissions() <= set(google_monitoring.PERMISSIONS)

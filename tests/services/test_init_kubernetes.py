@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from kubernetes import config as library
 
 from autoscaler import config
 from autoscaler.providers import kubernetes
@@ -27,7 +28,8 @@ def shell(tmp_path, monkeypatch, capsys):
     """The command line in a folder of its own, whose kubeconfig is that of the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOADLINE_CONFIG", raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    for module in (library, library.kube_config):  # which reads KUBECONFIG once, when it is imported
+        monkeypatch.setattr(module, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
     return Shell(tmp_path, capsys)
 
 
@@ -177,7 +179,7 @@ def test_nothing_to_propose_writes_no_file(shell, tmp_path):
 
 
 def test_what_is_missing_is_named(shell, tmp_path):
-    """Nowhere to look, a bad address, a server that is away, a right that lacks: a line each, and the code."""
+    """Nowhere to look, a bad address, a server that is away, a lacking right: one line, and the exit code."""
     assert shell("init").code == 64
     assert "--prometheus" in shell("init --kubernetes").err
     secret = shell("init --kubernetes --prometheus http://ann:hunter2@127.0.0.1:9/")
@@ -212,7 +214,7 @@ def hostile(api):
 
 
 def test_f76_hostile_names_are_inert(shell, tmp_path, monkeypatch):
-    """Names with YAML, escapes, overrides, or 10 kB: the file is sound and holds each as it is, and steers nothing."""
+    """Names with YAML, escapes, overrides, or 10 kB steer nothing; the file is sound and holds them."""
     real = Cluster.list
 
     def list_(self):
