@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
 
 from dashboards.ink import inert, wrap
 from policies.proposals import Candidate, Findings, Load, Proposal
@@ -146,21 +148,27 @@ def _entry(values: Mapping[str, object], indent: int, *, open_: bool = False) ->
     """Keys and values in block style, as a YAML emitter writes them; `open_`: the values come below."""
     import yaml  # noqa: PLC0415 - 30 ms that only this output needs
 
-    class Dumper(yaml.SafeDumper):
-        """Without anchors, which the configuration refuses."""
-
-        def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - as the library calls it
-            return True
-
     text: str = yaml.dump(
         {key: {} if open_ else value for key, value in values.items()},
-        Dumper=Dumper,
+        Dumper=_dumper(),
         sort_keys=False,
         allow_unicode=False,
         width=10**9,
     )
     for line in text.splitlines():
         yield " " * indent + (line.removesuffix(" {}") if open_ else line)
+
+
+@cache
+def _dumper() -> Any:
+    """PyYAML's own, without anchors, which the configuration refuses."""
+    import yaml  # noqa: PLC0415 - as above
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - as the library calls it
+            return True
+
+    return Plain
 
 
 def _plain(value: object) -> object:
