@@ -195,7 +195,7 @@ def test_the_best_that_answers_is_taken_and_no_more_is_asked():
 
 
 def test_the_size_of_busy_hours_is_taken_where_it_is_known():
-    """units_at_p99 is the peak of ready units, else the present size; without ready units nothing is learnt."""
+    """units_at_p99 is the peak of ready units, else the present size; without those nothing is learnt."""
     pool = pool_of()
     several, seen = sized([pool])
     ready = several[address(pool)].ready
