@@ -6,6 +6,8 @@ boto3 is imported when the first client is made.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.errors import (
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from autoscaler.connections import AwsAccount
 
 CONNECT_S, READ_S, ATTEMPTS = 3, 10, 4
+LONGEST = 300  # characters of a message: a proxy answers with whole pages
 ANYONE = "loadline"  # the name and secret shown to another server, which asks for some
 
 _DENIED = frozenset(
@@ -80,7 +83,18 @@ def client(account: AwsAccount, service: str, *, read_s: float = READ_S, attempt
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=ANYONE,
         )
+        parsers = session._session.get_component("response_parser_factory")  # noqa: SLF001 - boto3 hides it
+        parsers.set_parser_defaults(timestamp_parser=_moment)
         return session.client(service, config=config, endpoint_url=account.endpoint_url or None)
+
+
+def _moment(value: Any) -> datetime:
+    """A stamp of an answer, aware; the SDK's own reading takes nine tenths of the time of a back-fill."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    from botocore.utils import parse_timestamp  # noqa: PLC0415 - as above
+
+    return parse_timestamp(value)  # type: ignore[no-any-return, unused-ignore]
 
 
 def _session(account: AwsAccount) -> Any:
@@ -89,8 +103,26 @@ def _session(account: AwsAccount) -> Any:
     keys = {"aws_access_key_id": ANYONE, "aws_secret_access_key": ANYONE} if account.endpoint_url else {}
     if account.profile:
         keys = {"profile_name": account.profile}
-    session = boto3.Session(region_name=account.region, **keys)
+    session = boto3.Session(botocore_session=_bare(), region_name=account.region, **keys)
     return _assumed(session, account) if account.role_arn else session
+
+
+def _bare() -> Any:
+    """A session that shares its models of services with all others: each costs tenths of a second."""
+    from botocore.session import get_session  # noqa: PLC0415 - as above
+
+    session = get_session()
+    loader = _loader()
+    loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session adds its own
+    session.register_component("data_loader", loader)
+    return session
+
+
+@cache
+def _loader() -> Any:
+    from botocore.loaders import create_loader  # noqa: PLC0415 - as above
+
+    return create_loader()
 
 
 def _assumed(session: Any, account: AwsAccount) -> Any:
@@ -100,7 +132,6 @@ def _assumed(session: Any, account: AwsAccount) -> Any:
         AssumeRoleCredentialFetcher,
         DeferredRefreshableCredentials,
     )
-    from botocore.session import get_session  # noqa: PLC0415 - as above
 
     extra = {"RoleSessionName": ANYONE} | ({"ExternalId": account.external_id} if account.external_id else {})
     inner = session._session  # noqa: SLF001 - boto3 has no other way to the botocore session
@@ -110,7 +141,7 @@ def _assumed(session: Any, account: AwsAccount) -> Any:
         role_arn=account.role_arn,
         extra_args=extra,
     )
-    assumed = get_session()
+    assumed = _bare()
     assumed._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - as above
         method="assume-role", refresh_using=fetcher.fetch_credentials
     )
@@ -163,7 +194,7 @@ def _refused(what: str, answer: dict[str, Any]) -> ProviderError:
     """What an answer that refuses comes to; `what` is the permission that the call needs."""
     told, about = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     code = str(told.get("Code", ""))
-    message = f"{what}: {told.get('Message', '') or code}"
+    message = f"{what}: {' '.join(str(told.get('Message', '') or code).split())[:LONGEST]}"
     if code in _STALE_CREDENTIALS:
         return Denied(f"{message} ({code}; renew the credentials, and look at this machine's clock)")
     if code in _DENIED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from autoscaler.connections import (
     RealProvider,
     RemoteSource,
 )
+from autoscaler.engine import Memo
 from autoscaler.errors import DataError, MetricsError
 from autoscaler.following import Following
 from autoscaler.former import with_former_ids
@@ -60,6 +61,7 @@ class App:
     memories: Memories
     lease: FileLease
     calendar: Calendar | None = None
+    forecasts: Memo = field(default_factory=dict)  # of the hour: they change when an hour is over
 
     def close(self) -> None:
         """Let go of the store's file."""
@@ -84,8 +86,9 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
 
     engine = connect(configuration.state)
     history = History(engine)
-    real = clock or SystemClock()  # for `now: last-sample` is only known once there are sources
-    metrics = tuple(_followed(_metrics(source, real), history) for source in configuration.metrics)
+    metrics = tuple(
+        _followed(_metrics(source, clock or SystemClock()), history) for source in configuration.metrics
+    )
     chosen = clock or _clock(configuration, metrics)
     calendar = None
     if configuration.calendar is not None:
@@ -121,9 +124,9 @@ def _followed(source: Metrics, history: History) -> Metrics:
 
 
 def _metrics(source: MetricsSource | RemoteSource, clock: Clock) -> Metrics:
-    """The source as it is; what it imports is imported here."""
+    """The source as it is; MetricsError for a query that cannot be asked."""
     if isinstance(source, PrometheusSource):
-        from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - urllib3 where it is asked
+        from autoscaler.metrics.prometheus import PrometheusMetrics  # noqa: PLC0415 - where it is asked
 
         return PrometheusMetrics(source, clock)
     if isinstance(source, CloudWatchSource):

@@ -91,6 +91,15 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Where recommendations are served: an IP address and a port; `public` where others may reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Everything an operator set. Paths are absolute; `now` is "clock", "last-sample" or an aware time.
 
@@ -107,6 +116,7 @@ class Configuration:
     forecast: ForecastSettings = ForecastSettings()
     calendar: CalendarSettings | None = None
     run: RunSettings = RunSettings()
+    web: WebSettings | None = None
     policy: Policy = field(default_factory=Policy)
 
     def series(self) -> tuple[str, ...]:
@@ -184,6 +194,7 @@ def _frozen(parsed: settings.File, file: str, paths: Mapping[tuple[str | int, ..
         ),
         calendar=_calendar(parsed.calendar),
         run=_run(parsed),
+        web=_web(parsed),
         policy=policy,
     )
 
@@ -223,6 +234,15 @@ def _run(parsed: settings.File) -> RunSettings:
     if ttl is None:  # what a tick planned can be approved until the next one has planned it again
         ttl = min(parsed.plan_ttl, max(RunSettings().plan_ttl_s, 2 * run.interval))
     return RunSettings(interval_s=run.interval, watchdog_s=run.watchdog, plan_ttl_s=ttl)
+
+
+def _web(parsed: settings.File) -> WebSettings | None:
+    from autoscaler.settings_web import address  # noqa: PLC0415 - as above
+
+    if parsed.web is None:
+        return None
+    host, port = address(parsed.web.listen)
+    return WebSettings(host=host, port=port, public=parsed.web.public)
 
 
 def _calendar(section: settings.CalendarSection | None) -> CalendarSettings | None:

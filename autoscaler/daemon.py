@@ -57,7 +57,10 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Daemon:
-    """The loop and what it works with. `stopping` ends it; `reload_asked` makes it read its configuration."""
+    """The loop and what it works with. `stopping` ends it; `reload_asked` makes it read its configuration.
+
+    `went_on_s` is when the loop last went on, on the monotonic clock: a tick that hangs stands still.
+    """
 
     running: Running
     tick: Tick
@@ -70,6 +73,11 @@ class Daemon:
     leads: bool = False
     generation: int = 0
     failed: bool = False
+    went_on_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Its loop counts as alive from now on."""
+        self.went_on_s = self.clock.monotonic()
 
     @property
     def interval_s(self) -> float:
@@ -104,7 +112,8 @@ class Daemon:
 
     def one(self, *, running_s: float) -> Turn | None:
         """One tick, if this process leads; what fails in it is logged. `running_s`: since the loop began."""
-        self.progress = Progress(since=self.clock.monotonic())
+        self.went_on_s = self.clock.monotonic()
+        self.progress = Progress(since=self.went_on_s)
         try:
             holding = self.progress.holding = self._lead()
             if holding is None:
@@ -163,7 +172,7 @@ class Daemon:
         kept = self.clock.monotonic()
         while not self.stopping.is_set():
             self._reload()
-            now = self.clock.monotonic()
+            now = self.went_on_s = self.clock.monotonic()
             if self.leads and now - kept >= KEEP_S:
                 self.watch()
                 kept = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,11 +18,13 @@ from forecasts.types import DAY_S, HOUR_S, WEEK_S, BadInput, Forecast, Series
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Memo = dict[tuple[object, ...], Forecast | None]  # forecasts by what they were made from
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A series whose last known step ended longer ago has no forecast: it would begin in the past.
 STALE_STEPS = 3
 # A week is known once it was seen twice.
 LEARNING_DAYS = 14
+HUNDRED = 100  # series that share a time budget
 
 
 def forecast(
@@ -34,21 +37,26 @@ def forecast(
     step_s: int = HOUR_S,
     timeout_s: float = 30.0,
     on_progress: Callable[[int], None] | None = None,
+    memo: Memo | None = None,
 ) -> dict[str, Forecast | None]:
     """One forecast a series by unique_id, from what was over at `issued_at`; None means hold.
 
     `series` have any step and are aggregated by mean to `step_s`; `issued_at` (aware; one for all, or one
     a unique_id) is floored to it. `model` is one name for all or one a unique_id. The seasonal naive runs
-    here, other models in a child process with `timeout_s` for the series of each; who fails there, or does
+    here, other models in a child process with `timeout_s` for each hundred series; who fails there, or does
     not pass the forecast gate, falls back, and the notes say so, as they say how far a history of less than
     two weeks has come. None where nothing is known of the last
     three steps.
     `on_progress` hears how many series are settled. BadInput for an unknown model or a double series.
+    What `memo` holds of the same history, model, horizon and levels is not fitted again; it holds this call's
+    answers afterwards, a fallback too: it stands until the history is another one.
     """
     champions = _champions(series, model)
     moments = issued_at if isinstance(issued_at, Mapping) else dict.fromkeys(champions, issued_at)
     histories = {one.unique_id: _history(one, moments[one.unique_id], step_s) for one in series}
     seasons = (max(1, DAY_S // step_s), max(1, WEEK_S // step_s))
+    asked = {name: _asked(one, champions[name], horizon, levels) for name, one in histories.items() if one}
+    known = {} if memo is None else {name: memo[key] for name, key in asked.items() if key in memo}
     tasks = [
         Task(
             key=name,
@@ -59,19 +67,27 @@ def forecast(
             seasons=seasons,
         )
         for name, history in sorted(histories.items())
-        if history is not None and champions[name] != SEASONAL_NAIVE
+        if history is not None and champions[name] != SEASONAL_NAIVE and name not in known
     ]
     progress = _Progress(on_progress)
-    answers = fit(tasks, timeout_s=timeout_s, on_done=progress.add) if tasks else {}
+    hundreds = -(-len(tasks) // HUNDRED)
+    answers = fit(tasks, timeout_s=timeout_s * hundreds, on_done=progress.add) if tasks else {}
     results: dict[str, Forecast | None] = {}
     for name, history in histories.items():
-        results[name] = (
-            None
-            if history is None
-            else _settled(history, champions[name], answers.get(name), horizon, tuple(levels))
-        )
+        results[name] = known.get(name)
+        if history is not None and name not in known:
+            results[name] = _settled(history, champions[name], answers.get(name), horizon, tuple(levels))
         progress.add(name)
+    if memo is not None:
+        memo.clear()
+        memo.update((key, results[name]) for name, key in asked.items())
     return results
+
+
+def _asked(history: Series, model: str, horizon: int, levels: Sequence[float]) -> tuple[object, ...]:
+    """Everything that a forecast depends on."""
+    y = hashlib.sha256(history.y.tobytes()).digest()
+    return (history.unique_id, history.start, history.step_s, y, model, horizon, tuple(levels))
 
 
 def _champions(series: Sequence[Series], model: str | Mapping[str, str]) -> dict[str, str]:

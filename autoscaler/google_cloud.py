@@ -111,6 +111,8 @@ def refused(error: Any, what: str) -> ProviderError:
 
 
 def _denied(why: str) -> ProviderError:
+    if "has not been used in project" in why or "SERVICE_DISABLED" in why:
+        return Denied(f"{why}; enable the API in that project")
     named = _NAMED.search(why)
     return Denied(f"{why} (the permission {named.group(1) if named else why.partition(':')[0]} is needed)")
 

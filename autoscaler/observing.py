@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from autoscaler import foreseen, former
+from autoscaler import backlogs, foreseen, former
 from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError, MetricsError
 from autoscaler.following import Following
@@ -86,6 +86,7 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
         former.refusals(_as_a_whole(app, gated, stored, now), asked) | _lower_bounds(today),
         wanted,
     )
+    kept, refused = backlogs.drained(app.configuration, kept, refused)
     settled, to_learn = [], foreseen.to_learn(app, kept)
     for pool in pools:
         known = settle(pool, app.configuration.pools[pool.id], to_learn, seen=kept, now=now)

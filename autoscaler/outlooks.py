@@ -52,6 +52,7 @@ def look_ahead(
         levels=settings.levels,
         timeout_s=settings.timeout_s,
         on_progress=on_progress,
+        memo=app.forecasts,
     )
     unsound = {name for name, found in raw.items() if found is None}
     for name in unsound:

@@ -162,7 +162,9 @@ def _shown(value: object) -> str:
 
 
 def _refuse_moved(old: Configuration, new: Configuration) -> None:
-    """The state holds the trail and the lease: another one is another daemon's."""
+    """The state holds the trail and the lease: another one is another daemon's. So is an address."""
+    if old.web != new.web:
+        raise ConfigError("web cannot change while running; stop and start again", file=new.file)
     if old.state != new.state:
         raise ConfigError(
             f"state cannot change while running ({old.state} -> {new.state}); stop and start again",

@@ -34,6 +34,7 @@ from autoscaler.settings_kinds import (
     enumerated,
 )
 from autoscaler.settings_pools import PoolSection, SizingSection
+from autoscaler.settings_web import WebSection
 from autoscaler.settings_world import (
     AwsSection,
     CloudWatchSection,
@@ -181,7 +182,7 @@ class ForecastSection(Section):
         default=48 * 3600,
         description="How far ahead, in whole hours; at least the longest lead time and an hour.",
     )
-    timeout: SomeTime = Field(default=30, description="Time budget of a model for a batch of series.")
+    timeout: SomeTime = Field(default=30, description="Time budget of a model for each hundred series.")
 
 
 class RunSection(Section):
@@ -252,6 +253,7 @@ class File(Section):
     calendar: CalendarSection | None = Field(default=None, description="Holidays.")
     forecast: ForecastSection = Field(default=ForecastSection(), description="What is forecast.")
     run: RunSection = Field(default=RunSection(), description="How the daemon goes on.")
+    web: WebSection | None = Field(default=None, description="What is served; left out: nothing.")
     plan_ttl: SomeTime = Field(default=3600, description="How long a plan may be applied.")
     revalidate: Duration = Field(
         default=15, description="What removes waits so long, is planned again, and goes if that agrees."

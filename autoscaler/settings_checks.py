@@ -91,6 +91,7 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
     yield from _knob_checks(("defaults",), _mapping(raw, "defaults"), {})
     yield from _horizon_checks(raw)
     yield from _former_checks(pools)
+    yield from _backlog_checks(pools)
     for place, text in paths(raw):
         try:
             resolved(text, folder, environment)
@@ -142,14 +143,29 @@ def _pool_checks(place: Place, pool: dict[str, Any], providers: tuple[str, ...])
     yield from (Problem(*found) for found in settings_learnt.pool_problems(place, pool))
 
 
-def _former_checks(pools: dict[str, Any]) -> Iterator[Problem]:
-    """A former id is no series of today, and belongs to one series."""
-    demands = [
+def _demands(pools: dict[str, Any]) -> list[tuple[Place, dict[str, Any]]]:
+    """Every demand of every pool with its place."""
+    return [
         (("pools", name, "demands", index), demand)
         for name, pool in pools.items()
         for index, demand in enumerate(_entries(pool, "demands") if isinstance(pool, dict) else ())
         if isinstance(demand, dict)
     ]
+
+
+def _backlog_checks(pools: dict[str, Any]) -> Iterator[Problem]:
+    """A series is a backlog for every pool that it sizes, drained within the same time, or for none."""
+    first: dict[str, Any] = {}
+    for place, demand in _demands(pools):
+        series, backlog = str(demand.get("series")), demand.get("backlog")
+        if first.setdefault(series, backlog) != backlog:
+            why = f"{shown(series)} has another backlog in another pool; write the same in both"
+            yield Problem((*place, "backlog") if backlog else place, why)
+
+
+def _former_checks(pools: dict[str, Any]) -> Iterator[Problem]:
+    """A former id is no series of today, and belongs to one series."""
+    demands = _demands(pools)
     today = {str(demand.get("series")): place for place, demand in demands}
     owner: dict[str, str] = {}
     for place, demand in demands:

@@ -135,6 +135,7 @@ class CloudWatchSection(AwsAccountSection):
     )
     step: SomeTime = Field(default=60, description="The period: a multiple of 60 s.")
     timeout: SomeTime = Field(default=30, description="How long an answer may take.")
+    delay: Duration = Field(default=60, description="How long after its end a period is taken for whole.")
 
     def settled(self, name: str, _files: Files) -> to.CloudWatchSource:
         """Frozen."""
@@ -144,6 +145,7 @@ class CloudWatchSection(AwsAccountSection):
             queries=MappingProxyType({series: one.query() for series, one in self.queries.items()}),
             step_s=self.step,
             timeout_s=self.timeout,
+            delay_s=self.delay,
         )
 
 
@@ -163,6 +165,7 @@ class GoogleMonitoringSection(Section):
     queries: dict[Text, GoogleQuerySection] = Field(min_length=1, description="What is asked, by series id.")
     step: SomeTime = Field(default=60, description="The alignment period, at least 60 s.")
     timeout: SomeTime = Field(default=30, description="How long an answer may take.")
+    delay: Duration = Field(default=120, description="How long after its end a period is taken for whole.")
     credentials_file: PathText | None = Field(
         default=None, description="A service account's key; left out: what the environment gives."
     )
@@ -178,6 +181,7 @@ class GoogleMonitoringSection(Section):
             ),
             step_s=self.step,
             timeout_s=self.timeout,
+            delay_s=self.delay,
             endpoint=self.endpoint,
             **files,
         )

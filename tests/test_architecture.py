@@ -253,7 +253,9 @@ WRONG = {
     "autoscaler/config.py": "",
     "autoscaler/providers/aws.py": "import autoscaler.providers.fake\n",
     "autoscaler/providers/fake.py": "",
+    "autoscaler/metrics/cloudwatch.py": "",
     "autoscaler/metrics/csv.py": "",
+    "autoscaler/metrics/google_monitoring.py": "",
     "autoscaler/metrics/parquet.py": "import autoscaler.metrics.csv\n",
 }
 
@@ -335,6 +337,8 @@ EDGES = {  # how many handlers of everything each may have
     "autoscaler/reloading.py": 2,  # of the thread, and the reading in it
     "autoscaler/settling.py": 1,
     "autoscaler/transport.py": 1,  # of the thread that makes the call
+    "autoscaler/web/board.py": 1,
+    "autoscaler/web/server.py": 1,  # of the thread that serves
 }
 
 

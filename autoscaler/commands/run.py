@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from autoscaler.lease import Holding
     from autoscaler.log import Format
     from autoscaler.tick import Turn
+    from autoscaler.web.server import Server
 
 
 @click.command(short_help="Plan and apply, again and again.")
@@ -38,18 +40,21 @@ def command(*, config: str | None, once: bool, form: Format) -> int:
 
     One process of a state file leads; others stand by. SIGTERM ends it after the call that is under way;
     SIGHUP, or a changed file, reads the configuration again and keeps the old one if the new one is bad.
+    Where there is a section `web`, recommendations are served beside it (not with --once).
     """
     daemon = _daemon(config, form)
     app = daemon.running.app
     if not once and app.configuration.now != "clock":
         raise UsageError("run needs `now: clock`, which goes on by itself; for an old trace use --once")
+    server = None if once else _server(daemon)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(daemon))
     signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.ask_reload())
     if once:
         app.lease.take()
     daemon.keeper().start()
-    daemon.run(ticks=1 if once else None)
+    with closing(server) if server is not None else nullcontext():
+        daemon.run(ticks=1 if once else None)
     return showing.FAILED if once and daemon.failed else showing.OK
 
 
@@ -78,6 +83,25 @@ def _tick(app: App, holding: Holding, running_s: float) -> Turn:
             running_s=running_s,
             on_fill=lambda done, total: show("fetching history", done, total),
         )
+
+
+def _server(daemon: Daemon) -> Server | None:
+    """The server that the configuration asks for, begun; every turn from now on is posted to it."""
+    configuration = daemon.running.app.configuration
+    if configuration.web is None:
+        return None
+    from autoscaler.web.board import Latest  # noqa: PLC0415 - only where something is served
+    from autoscaler.web.server import begin  # noqa: PLC0415 - as above
+
+    latest, tick = Latest(daemon.clock, daemon.log), daemon.tick
+
+    def posted(app: App, holding: Holding, running_s: float) -> Turn:
+        done = tick(app, holding, running_s)
+        latest.post(done, app.configuration.pools)
+        return done
+
+    daemon.tick = posted
+    return begin(configuration.web, latest, daemon, file=configuration.file)
 
 
 def _daemon(config: str | None, form: Format) -> Daemon:

@@ -18,7 +18,7 @@ from autoscaler.ports import Samples
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-MORE_POINTS = 1_000_000  # for every so many points a call may take its time once more
+MORE_POINTS = 250_000  # for every so many points a call may take its time once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,13 +8,13 @@ Chunks are never changed; a later one wins over earlier ones, and replaces those
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, and_, case, delete, insert, select, true
 
 from autoscaler.errors import StoreError
 from autoscaler.store.database import reading, writing
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FULL_STEPS = 4_096  # a last chunk shorter than this is packed again with what follows it
-LONGEST_STEPS = 65_536
+FULL_STEPS = 4_096  # a last chunk shorter than this is packed again with what follows it; none is longer
 AT_ONCE = 500  # ids in one query
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = ChunkRow.__table__  # type: ignore[attr-defined]
@@ -42,7 +41,7 @@ class _Chunk:
     step_s: int
     steps: int
     codec: str
-    values: bytes
+    values: bytes | None
 
     @property
     def end(self) -> int:
@@ -74,7 +73,7 @@ class History:
         nothing. A series whose step or phase changed begins a new grid.
         """
         with writing(self._engine) as connection:
-            return sum(_append(connection, series) for series in many)
+            return sum(_append(connection, batch) for batch in _batches(many))
 
     def ends(self, ids: Sequence[str]) -> dict[str, datetime]:
         """When the kept steps of each series end, on the grid kept last; ids never seen are left out."""
@@ -106,17 +105,24 @@ class History:
         with reading(self._engine) as connection:
             for first in range(0, len(wanted), AT_ONCE):
                 batch = wanted[first : first + AT_ONCE]
-                chunks = _chunks(connection, batch)
+                chunks = _chunks(connection, batch, low, high)
                 found += [
                     s for uid in batch if (s := _series(uid, chunks.get(uid, []), low, high)) is not None
                 ]
         return found
 
 
-def _chunks(connection: Connection, ids: Sequence[str]) -> dict[str, list[_Chunk]]:
-    """The chunks of each series, oldest row first."""
+def _chunks(
+    connection: Connection, ids: Sequence[str], low: int | None = None, high: int | None = None
+) -> dict[str, list[_Chunk]]:
+    """The chunks of each series, oldest first; outside [low, high), seconds since 1970, without values."""
     columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
-    query = select(*columns, _CHUNK.c["values"]).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
+    within = and_(
+        true() if low is None else _CHUNK.c.start + _CHUNK.c.steps * _CHUNK.c.step_s > low,
+        true() if high is None else _CHUNK.c.start < high,
+    )
+    values = case((within, _CHUNK.c["values"]), else_=None)
+    query = select(*columns, values).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
     found: dict[str, list[_Chunk]] = {}
     for unique_id, *rest in connection.execute(query):
         found.setdefault(unique_id, []).append(_Chunk(*rest))
@@ -153,23 +159,61 @@ def _overlay(unique_id: str, chunks: Sequence[_Chunk], start: int, steps: int) -
     return y
 
 
-def _append(connection: Connection, series: Series) -> int:
-    if not len(series.y):
-        return 0
+def _batches(many: Iterable[Series]) -> Iterator[dict[str, Series]]:
+    """What is kept together: each id once, what has no steps left out."""
+    batch: dict[str, Series] = {}
+    for series in many:
+        if series.unique_id in batch or len(batch) == AT_ONCE:
+            yield batch
+            batch = {}
+        if len(series.y):
+            batch[series.unique_id] = series
+    if batch:
+        yield batch
+
+
+def _append(connection: Connection, batch: Mapping[str, Series]) -> int:
+    """Keep what is new of some series; how many samples were new or revised."""
+    # A chunk that is packed again is at most as long as a full one: nothing older is read.
+    reach = {name: FULL_STEPS * series.step_s for name, series in batch.items()}
+    low = min(_second(series) - reach[name] for name, series in batch.items())
+    high = max(
+        _second(series) + len(series.y) * series.step_s + reach[name] for name, series in batch.items()
+    )
+    chunks = _chunks(connection, list(batch), low, high)
+    within: list[int] = []
+    rows: list[dict[str, Any]] = []
+    revised = 0
+    for name, series in batch.items():
+        fitting = [one for one in chunks.get(name, []) if one.fits(_second(series), series.step_s)]
+        new, packed = _packed(series, fitting)
+        revised += new
+        if packed is not None:
+            start, y = packed
+            end = start + len(y) * series.step_s
+            within += [one.row for one in fitting if start <= one.start and one.end <= end]
+            rows += _rows(name, start, series.step_s, y)
+    for first in range(0, len(within), AT_ONCE):
+        connection.execute(delete(_CHUNK).where(_CHUNK.c.id.in_(within[first : first + AT_ONCE])))
+    if rows:
+        connection.execute(insert(_CHUNK), rows)
+    return revised
+
+
+def _packed(series: Series, chunks: Sequence[_Chunk]) -> tuple[int, tuple[int, Floats] | None]:
+    """How many samples are new or revised, and the values to keep with where they begin, None for nothing.
+
+    They are laid over the chunks; what lies wholly within them is in them.
+    """
     start = _second(series)
     # What does not survive packing is compared as it will be read, or it would look revised for ever.
     y = _rounded(np.where(np.isfinite(series.y), series.y, np.nan))
-    chunks = [
-        chunk
-        for chunk in _chunks(connection, [series.unique_id]).get(series.unique_id, [])
-        if chunk.fits(start, series.step_s)
-    ]
     kept = _overlay(series.unique_id, chunks, start, len(y))
     revised = np.isfinite(y) & (y != kept)
     merged = np.where(np.isfinite(y), y, kept)
     changed = revised | ~_covered(chunks, start, series.step_s, len(y))
     if not changed.any():
-        return 0
+        return 0, None
     first, last = int(np.argmax(changed)), len(y) - int(np.argmax(changed[::-1]))
     fresh, fresh_start = merged[first:last], start + first * series.step_s
     tail = _short_tail(chunks, fresh_start)
@@ -181,17 +225,7 @@ def _append(connection: Connection, series: Series) -> int:
         offset = (fresh_start - tail.start) // series.step_s
         whole[offset : offset + len(fresh)] = fresh
         fresh, fresh_start = whole, tail.start
-    _replace(connection, series, chunks, fresh_start, fresh)
-    return int(revised.sum())
-
-
-def _replace(connection: Connection, series: Series, chunks: Sequence[_Chunk], start: int, y: Floats) -> None:
-    """Write `y` as the newest chunks; what lies wholly within them is in them, and goes."""
-    end = start + len(y) * series.step_s
-    within = [chunk.row for chunk in chunks if start <= chunk.start and chunk.end <= end]
-    for first in range(0, len(within), AT_ONCE):
-        connection.execute(delete(_CHUNK).where(_CHUNK.c.id.in_(within[first : first + AT_ONCE])))
-    connection.execute(insert(_CHUNK), list(_rows(series.unique_id, start, series.step_s, y)))
+    return int(revised.sum()), (fresh_start, fresh)
 
 
 def _covered(chunks: Sequence[_Chunk], start: int, step_s: int, steps: int) -> NDArray[np.bool_]:
@@ -212,8 +246,8 @@ def _short_tail(chunks: Sequence[_Chunk], start: int) -> _Chunk | None:
 
 
 def _rows(unique_id: str, start: int, step_s: int, y: Floats) -> Iterable[dict[str, Any]]:
-    for first in range(0, len(y), LONGEST_STEPS):
-        part = y[first : first + LONGEST_STEPS]
+    for first in range(0, len(y), FULL_STEPS):
+        part = y[first : first + FULL_STEPS]
         codec = "f4-zlib" if _fits_float32(part) else "f8-zlib"
         packed = zlib.compress(part.astype(_DTYPES[codec]).tobytes(), level=1)
         yield {
@@ -228,7 +262,7 @@ def _rows(unique_id: str, start: int, step_s: int, y: Floats) -> Iterable[dict[s
 
 def _unpacked(unique_id: str, chunk: _Chunk) -> NDArray[Any]:
     try:
-        values: NDArray[Any] = np.frombuffer(zlib.decompress(chunk.values), dtype=_DTYPES[chunk.codec])
+        values: NDArray[Any] = np.frombuffer(zlib.decompress(chunk.values or b""), dtype=_DTYPES[chunk.codec])
     except (zlib.error, KeyError, ValueError) as error:
         raise StoreError(f"chunk {chunk.row} of {unique_id} is corrupt; restore the store") from error
     if len(values) != chunk.steps:

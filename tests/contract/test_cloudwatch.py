@@ -63,11 +63,21 @@ def test_the_ports_over_http(account):
     assert "did you mean orders" in checks["query nothing of CloudWatch prod"].mend
 
 
-def test_f21_a_server_that_is_not_there_is_one_line(account):
-    """Nobody at the address is a MetricsError that names the call."""
-    gone = AwsAccount(region=account.region, endpoint_url="http://127.0.0.1:1")
+@pytest.mark.parametrize("at", ["http://127.0.0.1:1", "TLS"])
+def test_f21_a_server_that_is_not_reached_is_one_line(account, at):
+    """Nobody at the address, or one who cannot do TLS, is a MetricsError that names call and address."""
+    url = account.endpoint_url.replace("http:", "https:") if at == "TLS" else at
+    gone = AwsAccount(region=account.region, endpoint_url=url)
     client = aws.client(gone, "cloudwatch", attempts=1)
     metrics = CloudWatchMetrics(source(gone), SetClock(NOW), client=client)
     with pytest.raises(MetricsError, match="cloudwatch:GetMetricData") as caught:
         metrics.samples([], NOW - timedelta(minutes=5), None)
+    assert url in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert metrics.examine()[0].ok is False
+
+
+@pytest.mark.parametrize("stamp", [1795694400, 1795694400.0, "2026-11-26T12:00:00Z"])
+def test_stamps_of_every_protocol_are_the_same_moment(stamp):
+    """AWS writes seconds or ISO 8601; each is read as an aware moment."""
+    assert aws._moment(stamp) == NOW

@@ -15,7 +15,8 @@ from autoscaler.providers import google
 from autoscaler.providers.google.places import Place
 from autoscaler.providers.google.pools import request_id
 from policies.plan import Guard
-from tests.google_api.server import Fault, RefusedError, serving
+from tests.google_api.routes import Fault, RefusedError
+from tests.google_api.server import serving
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 WEB = "mig/us-central1-a/web"  # four units without an autoscaler
@@ -154,6 +155,14 @@ def test_a_key_belongs_to_one_wish(cloud, pool_id):
         with pytest.raises(Invalid):
             cloud.resize(pool_id, size, version=before.version, key=key)
     assert cloud.read(pool_id) == before
+
+
+def test_f41_a_key_belongs_to_one_wish_after_a_restart(api, cloud):
+    """The autoscaler keeps the last key and its size: a new process refuses that key for another size."""
+    resized(cloud, SHOP, 6, "k1")
+    with pytest.raises(Invalid, match="the key k1 was used for 6 units, not 7"):
+        resized(connected(api), SHOP, 7, "k1")
+    assert cloud.read(SHOP).desired == 6
 
 
 def test_f41_a_request_id_is_of_the_key_alone():

@@ -247,7 +247,7 @@ def test_a_size_once_adopted_is_ours(case):
 
 
 def test_a_freeze_is_shown(case):
-    """The annotation that freezes a pool is among its labels, wherever it is written, and moves no version."""
+    """The annotation that freezes a pool is among its labels, wherever it stands, and moves no version."""
     version = case.read().version
     case.world.hand.annotate(case.kind, "web", **{FREEZE: "migration"})
     assert (case.read().labels[FREEZE], case.read().version) == ("migration", version)

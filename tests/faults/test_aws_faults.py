@@ -1,4 +1,4 @@
-"""Auto Scaling groups under the faults of the catalogue; answers that the server lacks are put in its place."""
+"""Auto Scaling groups under the faults of the catalogue; what the server cannot say is put in its place."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_f20_a_page_of_a_proxy_is_an_error_with_a_name(world):
 def test_f21_a_server_that_is_not_there_is_told(world):
     """Nobody at the address is Unreachable, with the address."""
     account = AwsAccount(region=REGION, endpoint_url="http://127.0.0.1:9")
-    with pytest.raises(Unreachable, match="127.0.0.1:9"):
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
         connect(AwsProvider(name="aws", account=account), world.clock).read(WEB)
 
 
@@ -83,7 +83,7 @@ def test_f38_a_group_that_waits_for_units_is_not_asked_for_more(world):
     pools = world.provider()
     pool = pools.read(WEB)
     world.calls.clear()
-    with pytest.raises(InsufficientCapacity, match="do not have sufficient m5.large"):
+    with pytest.raises(InsufficientCapacity, match="do not have sufficient m5"):
         pools.resize(WEB, 8, version=pool.version, key="k1")
     assert not set(world.calls) & set(ACTING)
     assert pools.resize(WEB, 5, version=pool.version, key="k2").desired == 5
@@ -108,7 +108,7 @@ def test_f39_a_quota_is_told_as_units_that_are_not_there(world):
 
 
 def test_f40_a_lost_reply_leaves_one_change(world):
-    """Time-out after success is Unreachable; the object shows what was done, and the same key does no more."""
+    """Time-out after success is Unreachable; the object shows what was done; the same key does no more."""
     pools = world.provider()
     before = pools.read(WEB)
     lost = ReadTimeoutError(endpoint_url=world.address)
@@ -254,7 +254,7 @@ def test_f57_less_than_three_in_a_row_within_the_hour_holds_nothing(world, launc
 
 @pytest.mark.parametrize("status", ["Pending", "InProgress", "Baking", "RollbackInProgress"])
 def test_an_instance_refresh_holds_shrinks(world, status):
-    """A refresh that goes on is a deployment; it moves the version, so that a plan made before it is stale."""
+    """A refresh that goes on is a deployment; it moves the version: a plan made before it is stale."""
     quiet = world.provider().read(WEB)
     short(world)
     version = world.provider().read(WEB).version
@@ -265,7 +265,7 @@ def test_an_instance_refresh_holds_shrinks(world, status):
 
 
 def test_a_refresh_that_is_not_known_holds_shrinks(world):
-    """Where AWS does not say whether a refresh goes on nothing shrinks; it is asked once, not several times."""
+    """Where AWS does not say whether a refresh goes on nothing shrinks."""
     short(world)
     world.fault("autoscaling:DescribeInstanceRefreshes", (500, "<ErrorResponse/>"))
     pool = world.provider().read(WEB)

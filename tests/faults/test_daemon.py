@@ -114,6 +114,22 @@ def test_ticks_are_on_a_grid_of_the_interval(world):
     assert world.at[1] == pytest.approx(looping.phase("/state", 60))
 
 
+def test_the_loop_tells_when_it_last_went_on(world):
+    """Between ticks and by each of them, leading or not; a tick that hangs stands still since it began."""
+    at = []
+
+    def hangs(_holding):
+        began = world.clock.monotonic()
+        world.clock.advance(1000)
+        at.append((began, world.daemon.went_on_s))
+
+    world.does[1] = hangs
+    world.daemon.run(ticks=3)
+    ((began, told),) = at
+    assert told == began
+    assert world.daemon.went_on_s == world.at[-1]
+
+
 def test_f33_a_tick_that_overruns_is_followed_by_one_and_not_by_those_it_missed(world):
     """A tick of ten minutes skips those it ran over, says so, and the grid goes on."""
     world.does[1] = lambda _holding: world.clock.advance(600)

@@ -13,7 +13,6 @@ from autoscaler.errors import (
     InsufficientCapacity,
     Invalid,
     NotFound,
-    Owned,
     Stale,
     Temporary,
     Unreachable,
@@ -23,7 +22,8 @@ from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers import google
 from autoscaler.transport import CHANGING, Careful
 from policies.plan import Guard
-from tests.google_api.server import Fault, RefusedError, serving
+from tests.google_api.routes import Fault, RefusedError
+from tests.google_api.server import serving
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 WEB = "mig/us-central1-a/web"
@@ -132,6 +132,16 @@ def test_f19_a_read_is_tried_again_for_a_moment(api, cloud):
         cloud.list()
 
 
+@BOTH
+def test_f40_a_change_is_never_tried_again_by_itself(api, cloud, pool_id):
+    """503 to a change may hide that it was done: it is sent once, and its outcome is in doubt."""
+    version = cloud.read(pool_id).version
+    api.faults.append(Fault(CALL[pool_id], RefusedError(503, "backendError", "Unavailable.")))
+    with pytest.raises(Unreachable):
+        cloud.resize(pool_id, 6, version=version, key="k1")
+    assert len(changes(api)) == 1
+
+
 def test_f20_a_proxys_page_is_no_answer(api, cloud):
     """HTML with 200 is Unreachable, not an empty list."""
     api.faults.append(Fault("GET /aggregated", page="<html>log in</html>", times=9))
@@ -149,7 +159,7 @@ def test_f21_a_server_that_is_not_there_is_unreachable(clock):
 
 @pytest.mark.parametrize("error", [STOCKOUT, QUOTA])
 def test_f38_an_operation_that_finds_no_units(api, cloud, error):
-    """An operation that is accepted and ends for want of units or quota is InsufficientCapacity (F38, F39)."""
+    """An operation that is accepted and ends for want of units or quota is InsufficientCapacity."""
     before = cloud.read(WEB)
     api.operation_errors = [error]
     with pytest.raises(InsufficientCapacity, match=error["code"]):
@@ -292,6 +302,14 @@ def test_f49_credentials_that_do_not_serve_name_the_mend(api, cloud, tmp_path, c
             google.connect(GoogleProvider(name="gcp", project="shop", credentials_file=str(file)), clock)
 
 
+def test_f48_an_api_that_is_not_enabled_is_no_missing_permission(api, cloud):
+    """Where the API is off in the project the mend is to enable it, and no permission is blamed."""
+    why = "Compute Engine API has not been used in project shop before or it is disabled."
+    api.faults.append(Fault("GET /aggregated", RefusedError(403, "accessNotConfigured", why)))
+    with pytest.raises(Denied, match=r"enable the API in that project$"):
+        cloud.list()
+
+
 def test_f49_no_credentials_at_all(monkeypatch, tmp_path):
     """Where the environment gives none it is Denied, and names the mend."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
@@ -358,39 +376,6 @@ def test_f57_errors_are_only_asked_for_where_something_is_wrong(api, cloud):
     api.calls.clear()
     assert cloud.read(WEB).obstacles == ()
     assert len(api.calls) == 1
-
-
-def test_a_rolling_update_holds_shrinks(api, cloud):
-    """A version that is being rolled out is DEPLOYING; an opportunistic one may stay mixed for ever."""
-    group = api.groups["us-central1-a", "web"]
-    group["status"]["versionTarget"]["isReached"] = False
-    assert codes(cloud.read(WEB)) == []
-    group["updatePolicy"]["type"] = "PROACTIVE"
-    assert codes(cloud.read(WEB)) == [Guard.DEPLOYING]
-    assert codes(cloud.read(WEB), growth=True) == []
-
-
-def test_units_with_state_are_protected_from_shrinks(api, cloud):
-    """A stateful group may grow, and does not shrink."""
-    api.groups["us-central1-a", "web"]["status"]["stateful"] = {"hasStatefulConfig": True}
-    pool = cloud.read(WEB)
-    assert (codes(pool), codes(pool, growth=True)) == ([Guard.PROTECTED], [])
-
-
-def test_a_node_pools_group_is_its_clusters(api, cloud):
-    """Kubernetes Engine sizes it: held both ways, and a resize is Owned without a call."""
-    api.group("us-central1-a", "gke-shop-default-pool-1f2e3d4c-grp", 3)
-    pool = cloud.read("mig/us-central1-a/gke-shop-default-pool-1f2e3d4c-grp")
-    assert codes(pool, growth=True) == [Guard.OWNED]
-    with pytest.raises(Owned, match="node pool"):
-        cloud.resize(pool.id, 4, version=pool.version, key="k1")
-    assert changes(api) == []
-
-
-def test_an_autoscaler_that_is_being_deleted_holds_all(api, cloud):
-    """Whose size it is will be told once it is gone."""
-    api.scalers["europe-west1", "shop-as"]["status"] = "DELETING"
-    assert codes(cloud.read(SHOP), growth=True) == [Guard.SUSPENDED]
 
 
 def test_f38_careful_rests_a_pool_without_units(api, cloud, clock):

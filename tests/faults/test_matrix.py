@@ -5,8 +5,7 @@ from __future__ import annotations
 from tests.faults import matrix
 
 BUILT_LATER = {
-    2,  # CloudWatch
-    *(46, 51, 52, 53, 54, 55),  # clusters, runners, spot, prices
+    *(52, 53, 54, 55),  # clusters, runners, spot, prices
     *(74, 75, 77, 78, 79),  # pages, webhooks, messages
 }
 

@@ -42,6 +42,7 @@ BAD = {
     "nan": small.CONFIGURATION.replace("unit_capacity: 10", "unit_capacity: .nan", 1),
     "half written": small.CONFIGURATION[:-40],
     "another state": "state: ./other.db\n" + small.CONFIGURATION,
+    "another address": "web: {}\n" + small.CONFIGURATION,
 }
 
 

@@ -65,6 +65,7 @@ class FakeApi:
         self.store = Store(clock.now)
         self.denied = set()
         self.calls = []
+        self.meanwhile = {}  # right to what somebody does just before a call of it, once
         self._faults = []
         self._freed = threading.Event()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
@@ -180,6 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else None
         kind, right, where = self._right(parts.path)
         self.api.calls.append(Call(right, parts.path, query, body))
+        self.api.meanwhile.pop(right, lambda: None)()
         fault = self.api.fault(right)
         if fault is not None and self._spoilt_before(fault, query):
             return

@@ -103,7 +103,7 @@ def test_a_rate_comes_as_it_was_scraped_and_a_gap_stays_one(prometheus):
 
 
 def test_long_times_come_in_pieces_that_the_server_takes(prometheus):
-    """Fourteen days at a minute come whole; more than 11,000 points in one query are refused by the server."""
+    """Fourteen days at a minute come whole; the server refuses more than 11,000 points in one query."""
     samples = metrics(prometheus, one="vector(1)").samples([], None, None)
     assert samples.y.size == 14 * 1440
     assert (np.diff(samples.ds) == np.timedelta64(60, "s")).all()

@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
 from datetime import timedelta
+from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 
@@ -175,6 +177,45 @@ def test_f58_kill_nine_in_mid_work_loses_no_row_and_the_next_one_goes_on(begin, 
         assert sizes[name] == (mine[-1][1] if mine else start)
         assert all(one[1] == other[0] for one, other in pairwise(mine))
     assert sum(revisions.values()) == len(changes) + 2, "nothing was done twice"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def asked(port, path):
+    """Status and body of a page of the daemon's server."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_what_the_daemon_plans_is_served_in_mode_observe_too(begin, folder):
+    """After its first tick the recommendation is that of the plan, and the pool itself is not touched."""
+    port = free_port()
+    text = CONFIGURATION.replace("mode: auto", "mode: observe")
+    (folder / "loadline.yaml").write_text(text + FAST + f"web: {{listen: 127.0.0.1:{port}}}\n")
+    daemon = begin()
+    waits = daemon.until("waiting")
+    daemon.until("tick")
+    daemon.until("tick")  # the first one is posted by then
+    status, body = asked(port, f"/api/v1/pools/{waits['pool']}/recommendation")
+    assert status == 200
+    assert json.loads(body)["recommended"] == waits["after"]
+    assert json.loads(body)["desired"] == waits["before"]
+    assert [asked(port, path)[0] for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
+    taken = begin()
+    out, err = taken.child.communicate(timeout=60)
+    assert (taken.child.returncode, out) == (64, "")
+    assert f"port {port}" in err
+    assert daemon.end(signal.SIGTERM) == 0
+    with closing(sqlite3.connect(folder / "cloud.db")) as cloud:
+        assert dict(cloud.execute("SELECT id, desired FROM pool")) == {"web": 4, "api": 20}
 
 
 def test_an_old_trace_does_not_run_for_ever(tmp_path):

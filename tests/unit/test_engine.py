@@ -271,3 +271,50 @@ def test_the_library_fits_in_its_child(children):
         assert result.model == name
         assert np.allclose(result.values[:, 0], series[0].y[:24], rtol=0.05)
     assert len(children) == 1
+
+
+def test_what_was_forecast_from_the_same_history_is_not_fitted_again(odd, children):
+    """Within an hour a turn starts no child: only a history that is another one is fitted, and it alone."""
+    memo = {}
+    series = [load("a", word=5), load("b", word=5)]
+    first = run(series, odd, memo=memo)
+    assert run(series, odd, memo=memo) == first
+    assert len(children) == 1
+    done = []
+    later = run([series[0], load("b", word=6)], odd, memo=memo, on_progress=done.append)
+    assert (later["a"], len(children)) == (first["a"], 2)
+    assert later["b"] is not first["b"]
+    assert done == [1, 2]
+    assert run(series, odd, memo=memo, horizon=7)["a"].values.shape == (7, 2)
+    assert len(children) == 3
+
+
+@pytest.mark.parametrize("changed", [{"horizon": 7}, {"levels": (0.5, 0.95)}, {"model": "theta"}])
+def test_a_memo_answers_for_the_same_question_alone(children, changed):
+    """Another model, horizon or set of levels is another forecast, whatever is remembered."""
+    memo = {}
+    settings = {"model": "ridge", "horizon": 6, "levels": LEVELS}
+    series = [load("a", hours=24 * 21)]
+    run(series, memo=memo, **settings)
+    assert run(series, memo=memo, **settings | changed)["a"] != run(series, **settings)["a"]
+    known = run(series, memo=memo, **settings | changed)["a"]
+    fresh = run(series, **settings | changed)["a"]
+    assert (known.model, known.levels) == (fresh.model, fresh.levels)
+    assert np.array_equal(known.values, fresh.values)
+
+
+def test_a_memo_holds_no_more_than_the_last_call(children):
+    """A pool that is gone leaves nothing behind: memory does not grow over days."""
+    memo = {}
+    for number in range(3):
+        run([load(f"s{number}"), load("always")], "seasonal_naive", memo=memo)
+    assert len(memo) == 2
+
+
+@pytest.mark.parametrize(("count", "budget_s"), [(1, 30.0), (100, 30.0), (101, 60.0), (1000, 300.0)])
+def test_the_time_budget_grows_by_the_hundred(count, budget_s, monkeypatch):
+    """A thousand pools are not pressed into the time of a hundred: none falls back for being many."""
+    budgets = []
+    monkeypatch.setattr(engine, "fit", lambda _tasks, **more: budgets.append(more["timeout_s"]) or {})
+    run([load(f"s{k}", hours=72) for k in range(count)], "ridge", horizon=2)
+    assert budgets == [budget_s]

@@ -1,4 +1,4 @@
-"""The API that the adapter relies on, stated as laws of the server: of the fake, and of a real one if named."""
+"""What the adapter relies on, stated as laws of the server: of the fake, and of a real one if it is named."""
 
 from __future__ import annotations
 

@@ -266,6 +266,7 @@ def test_a_paused_rollout_is_suspended(world):
     """A paused deployment may grow and does not shrink; a paused ScaledObject is not touched."""
     world.hand.merge("Deployment", "web", {"spec": {"paused": True}})
     assert obstacles(world)["SUSPENDED"][1]
+    world.hand.merge("Deployment", "web", {"spec": {"paused": None}})
     put(world.api, scaled_object(annotations={"autoscaling.keda.sh/paused": "true"}))
     assert not obstacles(world)["SUSPENDED"][1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoscaler.metrics.prometheus_catalogue import CATALOGUE, offered
@@ -81,6 +81,8 @@ def test_pods_are_those_of_the_workload_alone(pod, is_of_web):
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
+@example('a"} or up{b="', "\\")
+@example("\\", '"')
 def test_a_name_stays_inside_its_text(namespace, workload):
     """Whatever a label holds, quotes and all, the query's form is the same."""
     bare = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from autoscaler.errors import StoreError
+from autoscaler.store import history as store_history
 from autoscaler.store.database import connect, reading, writing
 from autoscaler.store.history import FULL_STEPS, History
 from forecasts.types import Series
@@ -125,15 +126,45 @@ def test_small_appends_are_packed_together(engine, history):
     assert chunks(engine) == [(600, "f4-zlib")]
     history.append(series(np.zeros(FULL_STEPS), at=600))
     history.append(series([1, 2], at=600 + FULL_STEPS))
-    assert chunks(engine) == [(600 + FULL_STEPS, "f4-zlib"), (2, "f4-zlib")]
+    assert chunks(engine) == [(FULL_STEPS, "f4-zlib"), (602, "f4-zlib")]
     assert history.read(["web"])[0].y[-3:].tolist() == [0, 1, 2]
 
 
 def test_a_long_series_is_cut_into_chunks(engine, history):
     """No chunk grows without bound."""
-    history.append(series(np.arange(70_000)))
-    assert [steps for steps, _ in chunks(engine)] == [65_536, 70_000 - 65_536]
-    np.testing.assert_array_equal(history.read(["web"])[0].y, np.arange(70_000))
+    history.append(series(np.arange(10_000)))
+    assert [steps for steps, _ in chunks(engine)] == [FULL_STEPS, FULL_STEPS, 10_000 - 2 * FULL_STEPS]
+    np.testing.assert_array_equal(history.read(["web"])[0].y, np.arange(10_000))
+
+
+def test_a_tick_unpacks_no_more_than_what_it_touches(history, monkeypatch):
+    """Of a long history keeping a few samples, and reading a few, unpacks the chunks that they lie in."""
+    history.append_all([series(np.arange(50_000), name=name) for name in ("web", "api")])
+    seen = []
+    plain = store_history._unpacked
+    monkeypatch.setattr(store_history, "_unpacked", lambda name, one: seen.append(name) or plain(name, one))
+    history.append_all([series([1, 2], at=50_000, name=name) for name in ("web", "api")])
+    assert len(seen) <= 4
+    seen.clear()
+    history.read(["web"], START + timedelta(minutes=49_000), START + timedelta(minutes=50_002))
+    assert len(seen) <= 2
+    assert history.ends(["web", "absent"]) == {"web": START + timedelta(minutes=50_002)}
+
+
+def test_many_series_are_kept_with_few_statements(engine, history):
+    """Statements do not grow with the series: one look, one delete and one insert for many of them."""
+    names = [f"s{number}" for number in range(40)]
+    history.append_all([series([1, 2], name=name) for name in names])
+    statements = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    assert history.append_all([series([2, 3], at=1, name=name) for name in names]) == 40
+    assert len([one for one in statements if "chunk" in one]) <= 3
+
+
+def test_the_same_series_twice_is_kept_in_order(history):
+    """Of two parts of one series in a call the later one wins, as in two calls."""
+    assert history.append_all([series([1, 2]), series([5], at=1), series([])]) == 3
+    assert history.read(["web"])[0].y.tolist() == [1, 5]
 
 
 def test_a_window_is_read(history):

@@ -11,6 +11,9 @@ from functools import cache
 import boto3
 from botocore.awsrequest import AWSResponse
 from moto.backends import get_backend
+from moto.core.responses import EmptyResult
+from moto.eks.models import EKSBackend
+from moto.eks.responses import EKSResponse
 from moto.server import ThreadedMotoServer
 
 from autoscaler import aws
@@ -39,6 +42,23 @@ def _client(service, address):
     return boto3.client(service, endpoint_url=address, **KEYS)
 
 
+def _node_group(backend, arn):
+    """The node group of an ARN; the server itself tags clusters alone."""
+    groups = (one for cluster in backend.clusters.values() for one in cluster.nodegroups.values())
+    return next(one for one in groups if one.arn == arn)
+
+
+def _tag(backend, resource_arn, tags):
+    _node_group(backend, resource_arn).tags.update(tags)
+
+
+def _untag(response):
+    group = _node_group(response.eks_backend, response._extract_arn_from_path())
+    for key in response.querystring["tagKeys"]:
+        group.tags.pop(key, None)
+    return EmptyResult()
+
+
 class Raw:
     """A body as botocore reads it."""
 
@@ -53,7 +73,7 @@ class Aws:
     """One account with everything in it gone, our provider over it, and somebody else's clients."""
 
     def __init__(self, address, monkeypatch):
-        urllib.request.urlopen(f"{address}/moto-api/reset", data=b"", timeout=5).close()  # noqa: S310
+        urllib.request.urlopen(f"{address}/moto-api/reset", data=b"", timeout=60).close()  # noqa: S310
         self.address = address
         self.clock = SetClock(START)
         self.calls = []
@@ -69,6 +89,8 @@ class Aws:
 
         monkeypatch.setattr(aws, "client", client)
         self._sleepless(monkeypatch)
+        monkeypatch.setattr(EKSBackend, "tag_resource", _tag)
+        monkeypatch.setattr(EKSResponse, "untag_resource", _untag)
 
     def _sleepless(self, monkeypatch):
         """Nobody waits between tries."""
@@ -127,13 +149,13 @@ class Aws:
             MinSize=minimum,
             MaxSize=maximum,
             DesiredCapacity=desired,
-            AvailabilityZones=ZONES,
             Tags=[
                 {"ResourceId": name, "ResourceType": "auto-scaling-group", "PropagateAtLaunch": False}
                 | {"Key": key, "Value": value}
                 for key, value in dict(tags).items()
             ],
-            **({"LaunchConfigurationName": "lc"} | more),
+            **({} if "MixedInstancesPolicy" in more else {"LaunchConfigurationName": "lc"}),
+            **({"AvailabilityZones": ZONES} | more),
         )
         return scaling
 

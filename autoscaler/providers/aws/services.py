@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.errors import NotFound, ProviderError
+from autoscaler.errors import NotFound, ProviderError, Unreachable
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws.kinds import Account, Seen, partial
 from autoscaler.providers.aws.marks import (
@@ -76,7 +76,8 @@ class Services:
     def change(self, seen: Seen, size: int, mark: Mark) -> None:
         """Mark it, then set the count or the floor.
 
-        A floor above the count alone waits for an alarm, so that the count is raised beside it.
+        A floor above the count alone waits for an alarm, so that the count is raised beside it. Unreachable
+        where the floor was set and the count was not: half of it is done.
         """
         service, target = seen.raw, seen.raw["target"]
         marks = {ORIGINAL_SIZE: str(seen.pool.desired), LAST_KEY: mark.text()}
@@ -91,8 +92,10 @@ class Services:
         self.account.asking.change("ecs:TagResource", resourceArn=service["serviceArn"], tags=tags)
         if bounds:
             self._register(service, bounds)
-        if not bounds or size > service["desiredCount"]:
+        if not bounds:
             self._count(service, size)
+        elif size > service["desiredCount"]:
+            self._lift(service, size)
 
     def give_back(self, seen: Seen) -> None:
         """The original bounds or, where there is no floor, the original count; then the marks go."""
@@ -114,6 +117,14 @@ class Services:
             ScalableDimension=_DIMENSION,
             **bounds,
         )
+
+    def _lift(self, service: Mapping[str, Any], size: int) -> None:
+        try:
+            self._count(service, size)
+        except ProviderError as error:
+            raise Unreachable(
+                f"the floor is set; the count beside it could not be raised: {error}"
+            ) from error
 
     def _count(self, service: Mapping[str, Any], size: int) -> None:
         self.account.asking.change(

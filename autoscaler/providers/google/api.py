@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -25,7 +26,7 @@ class Compute:
     def __init__(self, settings: GoogleProvider) -> None:
         """Denied where there are no credentials; nothing is asked yet."""
         self._settings = settings
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, tuple[tuple[int, int], Any]] = {}
         self._turn = threading.Lock()
         self._date = ""
         self._client(GROUPS[0])
@@ -117,20 +118,17 @@ class Compute:
         return self._client(kinds[place.regional])
 
     def _client(self, kind: str, always: Mapping[str, str] = NOTHING) -> Any:
-        """A client that sends those parameters with every call."""
+        """A client that sends those parameters with every call; another one once the credentials' file is."""
+        file = self._settings.credentials_file
         with self._turn:
-            name = f"{kind} {sorted(always)}"
-            if name not in self._clients:
-                made = client(
-                    kind,
-                    credentials_file=self._settings.credentials_file,
-                    endpoint_url=self._settings.endpoint_url,
-                )
+            name, stamp = f"{kind} {sorted(always)}", _stamp(file)
+            if name not in self._clients or self._clients[name][0] != stamp:
+                made = client(kind, credentials_file=file, endpoint_url=self._settings.endpoint_url)
                 session = made.transport._session  # noqa: SLF001 - the only way to a header of the answers
                 session.hooks["response"].append(self._heard)
                 session.auth = _sending(always)
-                self._clients[name] = made
-            return self._clients[name]
+                self._clients[name] = stamp, made
+            return self._clients[name][1]
 
     def _heard(self, response: Any, *_: Any, **__: Any) -> None:
         self._date = response.headers.get("Date", "")
@@ -144,3 +142,11 @@ def _sending(always: Mapping[str, str]) -> Any:
         return request
 
     return put
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """When the file was written and how long it is; zeros where it is not there."""
+    if not file or not os.path.exists(file):  # noqa: PTH110 - a file that is gone is told of by who reads it
+        return 0, 0
+    found = os.stat(file)  # noqa: PTH116 - as above
+    return found.st_mtime_ns, found.st_size

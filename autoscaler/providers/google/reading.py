@@ -26,7 +26,8 @@ CHANGES = (
     *("abandoning", "creating", "creating_without_retries", "deleting", "recreating", "refreshing"),
     *("restarting", "resuming", "starting", "stopping", "suspending", "verifying"),
 )
-_OF_A_CLUSTER = re.compile(r"gke-.+-grp")
+SHORT = frozenset({"ZONE_RESOURCE_STOCKOUT", "REGION_RESOURCE_STOCKOUT", "NOT_ENOUGH_QUOTA_AVAILABLE"})
+_OF_A_CLUSTER = re.compile(r"gk[e3]-.+-grp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +182,25 @@ def _not_ours(group: Group) -> Iterator[Obstacle]:
         yield Obstacle(code=Guard.OWNED, why=why, shrinks_only=False)
     if group.stateful:
         yield Obstacle(code=Guard.PROTECTED, why="its units keep state of their own")
-    scaler = group.autoscaler
-    if scaler is None:
-        return
-    if group.mode == "ONLY_SCALE_OUT":
+    if group.autoscaler is not None:
+        yield from _of_scaler(group.autoscaler, group.mode)
+
+
+def _of_scaler(scaler: Any, mode: str) -> Iterator[Obstacle]:
+    details = list(scaler.status_details)
+    if mode == "ONLY_SCALE_OUT":
         why = f"autoscaler {scaler.name} is in mode ONLY_SCALE_OUT: it removes nothing"
         yield Obstacle(code=Guard.SUSPENDED, why=why)
     if scaler.status == "DELETING":
         why = f"autoscaler {scaler.name} is being deleted"
         yield Obstacle(code=Guard.SUSPENDED, why=why, shrinks_only=False)
+    if scaler.status == "ERROR":
+        said = "; ".join(entry.message for entry in details) or "its configuration has errors"
+        yield Obstacle(code=Guard.SUSPENDED, why=f"autoscaler {scaler.name} does not work: {said}")
+    for entry in details:
+        if entry.type_ in SHORT:
+            why = f"autoscaler {scaler.name} cannot have units: {entry.message or entry.type_}"
+            yield Obstacle(code=Guard.UNREADY, why=why)
 
 
 def _on_the_way(group: Group) -> Iterator[Obstacle]:

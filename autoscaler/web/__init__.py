@@ -1,0 +1,1 @@
+"""What the daemon serves over HTTP: recommendations, metrics, health. Nothing here changes anything."""
