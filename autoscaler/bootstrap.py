@@ -29,7 +29,7 @@ from autoscaler.following import Following
 from autoscaler.former import with_former_ids
 from autoscaler.lease import FileLease
 from autoscaler.metrics.csv import CsvMetrics
-from autoscaler.ports import Clock, Metrics, Pools, Remote, Samples
+from autoscaler.ports import Clock, Metrics, Outlasts, Pools, Remote, Samples
 from autoscaler.providers.fake import FakeCloud
 from autoscaler.transport import CAREFULLY, LOCAL, Careful, careful
 from forecasts.limits import Kind
@@ -62,6 +62,8 @@ class App:
     lease: FileLease
     calendar: Calendar | None = None
     forecasts: Memo = field(default_factory=dict)  # of the hour: they change when an hour is over
+    outlasting: Mapping[str, Outlasts] = field(default_factory=dict)  # providers with which floors are left
+    left: dict[str, datetime] = field(default_factory=dict)  # when that was, by pool
 
     def close(self) -> None:
         """Let go of the store's file."""
@@ -96,11 +98,13 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
 
         calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
     trail = SqlTrail(engine)
+    connected = _connected(configuration, chosen)
     return App(
         configuration=configuration,
         policy=configuration.policy,
         clock=chosen,
-        providers=MappingProxyType(_providers(configuration, chosen, before)),
+        providers=MappingProxyType(_careful(configuration, connected, before)),
+        outlasting=MappingProxyType(_outlasting(configuration, connected)),
         metrics=metrics,
         history=history,
         trail=trail,
@@ -147,22 +151,42 @@ def _metrics(source: MetricsSource | RemoteSource, clock: Clock) -> Metrics:
     return CsvMetrics(source.path, timezone=source.timezone, kind=kind)
 
 
-def _providers(configuration: Configuration, clock: Clock, before: App | None) -> dict[str, Pools]:
-    connected: dict[str, Pools] = {}
-    for name, settings in configuration.providers.items():
-        provider = connected_to(name, settings, clock)
+def _connected(configuration: Configuration, clock: Clock) -> dict[str, Pools]:
+    """Every provider as it is."""
+    connected = {
+        name: connected_to(name, settings, clock) for name, settings in configuration.providers.items()
+    }
+    for name, provider in connected.items():
         if isinstance(provider, FakeCloud):
             mine = (pool for pool in configuration.pools.values() if pool.provider == name)
             provider.create_all(pool.seed() for pool in mine)
+    return connected
+
+
+def _careful(
+    configuration: Configuration, connected: Mapping[str, Pools], before: App | None
+) -> dict[str, Pools]:
+    """The providers by the configuration's names, called with care."""
+    wrapped: dict[str, Pools] = {}
+    for name, provider in connected.items():
         families = LOCAL if isinstance(provider, FakeCloud) else CAREFULLY
-        # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
         names = {pool.target: pool.id for pool in configuration.pools.values() if pool.provider == name}
-        connected[name] = wrapped = careful(called(provider, names), SystemClock(), families=families)
-        if before is not None and before.configuration.providers.get(name) == settings:
+        # Budgets of calls, breakers and deadlines go by time that really passes, wherever `now` stands.
+        wrapped[name] = one = careful(called(provider, names), SystemClock(), families=families)
+        if before is not None and before.configuration.providers.get(name) == configuration.providers[name]:
             old = before.providers[name]
             if isinstance(old, Careful):
-                wrapped.go_on_from(old)
-    return connected
+                one.go_on_from(old)
+    return wrapped
+
+
+def _outlasting(configuration: Configuration, connected: Mapping[str, Pools]) -> dict[str, Outlasts]:
+    """The providers with which the operator lets floors be left."""
+    return {
+        name: provider
+        for name, provider in connected.items()
+        if isinstance(provider, Outlasts) and getattr(configuration.providers[name], "outlast", False)
+    }
 
 
 def connected_to(name: str, settings: FakeProvider | RealProvider, clock: Clock) -> Pools:

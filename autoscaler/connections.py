@@ -30,7 +30,7 @@ class AwsAccount:
 class AwsProvider:
     """Pools of one account and region. `acting_role_arn` is assumed for calls that change something, "" for
     the same as reads. `kinds` are those listed: asg, eks, ecs, ec2. `raise_maximum`: a group's own maximum
-    may be raised.
+    may be raised. `outlast`: scheduled actions are left for the hours after this program's death.
     """
 
     name: str
@@ -39,6 +39,7 @@ class AwsProvider:
     kinds: tuple[str, ...] = ("asg",)
     raise_maximum: bool = False
     lead_time_s: int = 300
+    outlast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

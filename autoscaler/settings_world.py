@@ -226,6 +226,10 @@ class AwsSection(AwsAccountSection):
     )
     raise_maximum: bool = Field(default=False, description="true: a group's own maximum may be raised.")
     lead_time: Duration = Field(default=300, description="Lead time of pools that name none.")
+    outlast: bool = Field(
+        default=False,
+        description="true: groups in mode auto get scheduled floors that hold if this program is gone.",
+    )
 
     def settled(self, name: str, _files: Files) -> to.AwsProvider:
         """Frozen."""
@@ -236,6 +240,7 @@ class AwsSection(AwsAccountSection):
             kinds=tuple(self.kinds),
             raise_maximum=self.raise_maximum,
             lead_time_s=self.lead_time,
+            outlast=self.outlast,
         )
 
 

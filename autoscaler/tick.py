@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
-from autoscaler import retelling, settling, verifying
+from autoscaler import outlasting, retelling, settling, verifying
 from autoscaler.bench import Bench
 from autoscaler.gathering import conditions
 from autoscaler.lease import Holding, kept
@@ -63,6 +63,7 @@ def tick(
     )
     tried = tuple(outcomes)
     reverted = _verify(app, done, tried, holding)
+    outlasting.leave(app, done, holding)
     return replace(
         done,
         outcomes=(*tried, *reverted),
