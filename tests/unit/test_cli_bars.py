@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import pytest
-
 from autoscaler.commands import flags
 from autoscaler.commands import plan as plan_command
 from tests.worlds.small import Shell, write
@@ -18,15 +16,10 @@ def test_nothing_is_drawn_where_nobody_looks(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.fixture
-def watched(monkeypatch, capsys):
-    """The errors go to a terminal."""
+def test_each_step_has_a_bar_with_its_count(monkeypatch, capsys):
+    """What is done of how much, on stderr; stdout stays for results. A step of nothing has none."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-
-
-def test_each_step_has_a_bar_with_its_count(watched, capsys):
-    """What is done of how much, on stderr; stdout stays for results. A step of nothing has none."""
     with flags.bars() as show:
         show("nothing", 0, 0)
         show("fetching history", 3, 7)
