@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Labels = Mapping[str, str]
 
 PROMETHEUS, CLOUDWATCH, GOOGLE = "prometheus", "cloudwatch", "google-monitoring"
-CPU_TARGET = "70%"  # how full units are kept until the operator says otherwise
 _REQUESTED = "kube_pod_container_resource_requests"
 _USED = "container_cpu_usage_seconds_total"
 _OF = 'namespace=$namespace, pod=~$pods, container!=""'
