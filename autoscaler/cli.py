@@ -11,6 +11,7 @@ import click
 from autoscaler.errors import LoadlineError, UsageError
 
 COMMANDS = {
+    "init": "Look at a cluster or cloud, and write a first configuration. Changes nothing.",
     "demo": "The main job on a generated world: forecast, plan, apply, replay, report.",
     "doctor": "Look at rights, metrics, pools and the state; tell what to mend. Changes nothing.",
     "plan": "Show what should change, what it costs, why, and what is held. Changes nothing.",

@@ -54,17 +54,17 @@ class Seen:
         return self.to_learn or self.series
 
 
-def observe(app: App, *, ahead_s: int = 0) -> Seen:
+def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] | None = None) -> Seen:
     """Read providers and metrics at once, each with a deadline; keep the samples; build the snapshot.
 
-    Past events are read that are imitated now, or within `ahead_s` seconds.
+    Past events are read that are imitated now, or within `ahead_s` seconds. `on_fill` as in `back_fill`.
     """
     now = app.clock.now()
     signals = tuple(dict.fromkeys(signal.series for signal in app.policy.interlocks.signals))
     wanted = tuple(dict.fromkeys((*app.configuration.series(), *signals)))
     asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *signals)))
     since = now - timedelta(seconds=HISTORY_S)
-    unfilled = back_fill(app)
+    unfilled = back_fill(app, on_fill)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
     }
@@ -219,6 +219,8 @@ def back_fill(app: App, on_progress: Callable[[int, int], None] | None = None) -
     def keep(samples: Samples) -> None:
         app.history.append_all(_gated([samples], app, now).series)
 
+    if on_progress is not None and total:
+        on_progress(0, total)
     for number, (source, missing) in enumerate(jobs, 1):
         try:
             for done in source.fill(missing, since, now, keep):

@@ -33,6 +33,7 @@ def tick(
     holding: Holding | None = None,
     running_s: float | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_fill: Callable[[int, int], None] | None = None,
 ) -> Turn:
     """A turn of the daemon: what its pools' modes allow is applied at once, while `holding` lasts.
 
@@ -42,10 +43,12 @@ def tick(
     if holding is None:
         holding = Holding(app.lease, app.lease.take(), threading.Event())
         with kept(holding):
-            return tick(app, holding=holding, running_s=running_s, on_progress=on_progress)
+            return tick(app, holding=holding, running_s=running_s, on_progress=on_progress, on_fill=on_fill)
     app = replace(app, policy=replace(app.policy, plan_ttl_s=app.configuration.run.plan_ttl_s))
     settled = _settle(app)
-    done = turn(app, on_progress=on_progress, running_s=running_s, generation=holding.check())
+    done = turn(
+        app, on_progress=on_progress, on_fill=on_fill, running_s=running_s, generation=holding.check()
+    )
     now = done.seen.snapshot.taken_at
     words = {
         action.id: permitted(action, policy=app.policy, conditions=done.conditions, now=now)

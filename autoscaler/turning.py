@@ -47,11 +47,15 @@ def turn(
     *,
     only: ActionKind | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_fill: Callable[[int, int], None] | None = None,
     running_s: float | None = None,
     generation: int = 0,
 ) -> Turn:
-    """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded."""
-    seen = observe(app)
+    """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded.
+
+    `on_progress` is told how many series are forecast; `on_fill` as in `observing.back_fill`.
+    """
+    seen = observe(app, on_fill=on_fill)
     forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
     inputs = replace(_inputs(app, seen, outlooks, running_s=running_s), only=only)
     return _recorded(app, seen, inputs, forecasts, generation=generation)

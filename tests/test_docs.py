@@ -96,7 +96,7 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
         (tmp_path / "examples" / path.name).write_text(path.read_text())
     plan = ""
     for where, line in console():
-        if where != "README.md" or line.startswith(("loadline demo", "loadline run")):
+        if where != "README.md" or line.startswith(("loadline demo", "loadline run", "loadline init")):
             continue
         answer = shell(line.removeprefix("loadline ").replace("PLAN", plan))
         assert answer.code == 0, (line, answer)

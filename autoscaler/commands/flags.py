@@ -128,6 +128,35 @@ def warn(message: str) -> None:
 
 
 @contextmanager
+def bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for each kind of long step, where a person looks: call the value with what is done, how
+    much of it, and of how much. One is drawn when there is something to do.
+    """
+    if not terminal(sys.stderr):
+        yield lambda _what, _done, _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where a bar is drawn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    tasks: dict[str, Any] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if total < 1:
+            return
+        bar.start()
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+@contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
     """A bar on stderr while a long step runs, where a person looks; call the value with how many are done."""
     if not terminal(sys.stderr) or total < 2:

@@ -74,8 +74,13 @@ def command(
         showing.writable(out, "--out")
     app = showing.application(config)
     series = len(app.configuration.series())
-    with flags.progress(series, "forecasting") as done:
-        turn = tick.turn(app, only=ActionKind(only) if only else None, on_progress=done)
+    with flags.bars() as show:
+        turn = tick.turn(
+            app,
+            only=ActionKind(only) if only else None,
+            on_progress=lambda done: show("forecasting", done, series),
+            on_fill=lambda done, total: show("fetching history", done, total),
+        )
     showing.warn_all(turn)
     if out:
         showing.write(out, as_json(turn.plan), "--out")

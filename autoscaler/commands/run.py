@@ -72,6 +72,19 @@ def _stopper(daemon: Daemon) -> Callable[[int, FrameType | None], None]:
     return stop
 
 
+def _tick(app: App, holding: Holding, running_s: float) -> Turn:
+    """A tick, with a bar while the past of series is fetched: at first, and of those that are new."""
+    from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
+
+    with flags.bars() as show:
+        return tick.tick(
+            app,
+            holding=holding,
+            running_s=running_s,
+            on_fill=lambda done, total: show("fetching history", done, total),
+        )
+
+
 def _server(daemon: Daemon) -> Server | None:
     """The server that the configuration asks for, begun; every turn from now on is posted to it."""
     configuration = daemon.running.app.configuration
@@ -92,7 +105,7 @@ def _server(daemon: Daemon) -> Server | None:
 
 
 def _daemon(config: str | None, form: Format) -> Daemon:
-    from autoscaler import bootstrap, tick  # noqa: PLC0415 - pandas and SQLModel behind it
+    from autoscaler import bootstrap  # noqa: PLC0415 - pandas and SQLModel behind it
     from autoscaler.clock import SteppedClock, SystemClock  # noqa: PLC0415 - as above
     from autoscaler.daemon import Daemon  # noqa: PLC0415 - as above
     from autoscaler.log import Log  # noqa: PLC0415 - as above
@@ -108,7 +121,7 @@ def _daemon(config: str | None, form: Format) -> Daemon:
     app = bootstrap.build(configuration, SteppedClock(stepped) if configuration.now == "clock" else None)
     return Daemon(
         running=Running(app, lambda fresh, old: bootstrap.build(fresh, app.clock, before=old), log),
-        tick=lambda app, holding, running_s: tick.tick(app, holding=holding, running_s=running_s),
+        tick=_tick,
         lease=app.lease,
         clock=clock,
         log=log,
