@@ -14,7 +14,7 @@ _METRIC = re.compile(r"(?<![\w:])loadline_recommended_replicas(?![\w:])")
 
 
 def reads_us(item: Mapping[str, Any]) -> bool:
-    """Whether a ScaledObject or HorizontalPodAutoscaler reads us, by a trigger, a metric or its annotation."""
+    """Whether a ScaledObject or HorizontalPodAutoscaler reads us: by a trigger, metric or annotation."""
     marks = item["metadata"].get("annotations") or {}
     spec = item.get("spec") or {}
     return (
