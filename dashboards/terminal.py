@@ -161,10 +161,8 @@ class _Page:
         sure = wording.confidence(action, self.plan, pool, chart)
         lines += self._labelled("sure", sure)
         cost = "" if action.billable else "allocated, not billed: only its nodes are in the bill"
-        lines += self._labelled("cost", cost)
-        lines += self._labelled(
-            "cost", "at most: what runs above the floor anyway adds nothing" if floor else ""
-        )
+        most = "at most: what runs above the floor anyway adds nothing" if floor else ""
+        lines += self._labelled("cost", "; ".join(part for part in (cost, most) if part))
         lines += self._labelled("cost", wording.usd_range(action.hourly_delta_usd))
         return lines + self._outlook(action) + self._evidence(action)
 
@@ -293,6 +291,10 @@ class _Page:
             note = "  not in the bill by itself" if label == "allocated" else ""
             fits = len(text) + len(note) <= self.width
             lines.append(text + self.ink.paint(note if fits else "", Style.QUIET))
+        floors = sum(bool(pool.lever) for pool in self.pools.values())
+        if floors:
+            whose = "1 pool is its floor" if floors == 1 else f"{floors} pools is their floor"
+            lines += wrap(f"The size of {whose} here.", self.width, "  ")
         lines += self._bill()
         unpriced = [a.target for a in self.plan.actions if a.hourly_delta_usd is None]
         if unpriced:
@@ -316,8 +318,7 @@ class _Page:
         if not pools and not acts:
             return None
         before, after = units_total(pools, self.plan)
-        kind = "units and floors" if any(pool.lever for pool in pools) else "units"
-        units = f"{before:,} -> {after:,} {kind}" if complete(self.pools, self.plan) else ""
+        units = f"{before:,} -> {after:,} units" if complete(self.pools, self.plan) else ""
         usd = self.plan.hourly_delta_usd(billable=billable).mid if acts else 0.0
         return label, units, wording.hourly(usd), wording.monthly(usd)
 

@@ -321,13 +321,15 @@ def test_a_floor_is_called_one_with_who_sets_the_size_above_it(width):
     assert rows == len(W.PLAN.actions) + len(W.PLAN.held)
     assert "minReplicas of HorizontalPodAutoscaler web; above it that one sets the size by itself" in words
     assert "at most: what runs above the floor anyway adds nothing" in words
-    assert "units and floors" in words
+    assert f"The size of {len(pools)} pools is their floor here." in words
+    one = {**W.POOLS, "web": pools["web"]}
+    assert "The size of 1 pool is its floor here." in plan_text(W.PLAN, pools=one, outlooks={}, width=width)
     assert "capacity" not in text
     assert "floor" not in plan_text(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS, width=width)
 
 
 def test_a_pool_that_reads_us_says_who_sets_it_and_that_nothing_is_to_be_applied():
-    """The autoscaler is named once, made harmless; apply and undo are offered where something may be applied."""
+    """The autoscaler is named once, made harmless; apply and undo are offered where they do something."""
     first, *_ = W.PLAN.actions
     action = replace(first, because=(Fact(name="set by", value="ScaledObject web"), *first.because))
     plan, steps = replace(W.PLAN, actions=(action,)), wording.steps(W.PLAN)
