@@ -107,7 +107,7 @@ def _head(plan: Plan, charts: Mapping[str, Chart]) -> dict[str, str]:
         "verdict": wording.verdict(plan).removeprefix("Plan: "),
         "made": wording.moment(plan.made_at),
         "expires": wording.moment(plan.expires_at),
-        "data_until": wording.data_until(charts) or "unknown",
+        "data_until": wording.data_until(charts, plan.made_at) or "unknown",
         "digests": ", ".join(
             f"{label} {wording.name(text)}"
             for label, text in (

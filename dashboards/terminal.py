@@ -25,6 +25,8 @@ _STYLES = {ActionKind.SCALE_OUT: Style.GROW, ActionKind.SCALE_IN: Style.SHRINK}
 _LABEL = 6
 _NAME = 8  # a name is never cut below this
 _ARROW = len(" ->  units")
+_FLOOR = "floor "
+_HOW = {"sets", "set by"}  # facts that have a line of their own
 
 
 def plan_text(
@@ -49,7 +51,7 @@ def plan_text(
         pools=pools,
         outlooks=outlooks,
         width=width,
-        columns=_columns(plan, width),
+        columns=_columns(plan, pools, width),
         ink=Ink(color),
         explain=explain,
         steps=steps,
@@ -81,14 +83,15 @@ class _Columns:
     before: int
     after: int
     money: tuple[int, int]
+    floor: int
 
     @property
     def head(self) -> int:
         """Cells before what follows the size."""
-        return 4 + self.name + 2 + self.before + self.after + _ARROW + 2
+        return 4 + self.name + 2 + self.floor + self.before + self.after + _ARROW + 2
 
 
-def _columns(plan: Plan, width: int) -> _Columns:
+def _columns(plan: Plan, pools: Mapping[str, Pool], width: int) -> _Columns:
     """Measured once for the whole plan."""
     wishes = [*plan.actions, *(held.action for held in plan.held)]
     before = max((len(f"{wish.before:,}") for wish in wishes), default=1)
@@ -98,13 +101,15 @@ def _columns(plan: Plan, width: int) -> _Columns:
         max((len(wording.hourly(usd)) for usd in known), default=len("price")),
         max((len(wording.monthly(usd)) for usd in known), default=len("unknown")),
     )
-    room = width - (4 + 2 + before + after + _ARROW)
+    floor = len(_FLOOR) if any(wording.floor(pools.get(wish.target)) for wish in wishes) else 0
+    room = width - (4 + 2 + floor + before + after + _ARROW)
     if room - sum(money) - 4 >= _NAME:
         room -= sum(money) + 4
     else:
         money = (0, 0)
     longest = max((cell_len(wording.name(wish.target)) for wish in wishes), default=0)
-    return _Columns(name=max(_NAME, min(room, longest)), before=before, after=after, money=money)
+    name = max(_NAME, min(room, longest))
+    return _Columns(name=name, before=before, after=after, money=money, floor=floor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +130,7 @@ class _Page:
         title = f"Loadline plan {plan.id}"
         made = f"made {wording.moment(plan.made_at)}"
         gap = " " * max(2, self.width - len(title) - len(made))
-        until = wording.data_until(self.outlooks)
+        until = wording.data_until(self.outlooks, plan.made_at)
         parts = [f"data until {until}"] if until else []
         parts.append(f"snapshot {inert(plan.snapshot_digest, 16)}")
         both = "  ·  ".join(parts)
@@ -144,16 +149,20 @@ class _Page:
         style = _STYLES.get(action.kind, Style.CHANGE)
         beside = any(self.columns.money)
         money = self._money(action)
+        pool, chart = self.pools.get(action.target), self.outlooks.get(action.target)
+        floor, reader = wording.floor(pool), wording.reader(pool)
         lines = self._row(wording.symbol(action), action, style, money if beside else "")
         lines += self._labelled("cost", "" if beside else " ".join(money.split()))
+        lines += self._labelled("floor", floor) + self._labelled("by", reader)
         lines += self._labelled("why", wording.reason(action))
         if action.because and not self.explain:
-            lines += self._labelled("", wording.facts(action.because))
-        pool, chart = self.pools.get(action.target), self.outlooks.get(action.target)
+            told = (fact for fact in action.because if fact.name not in _HOW or not (floor or reader))
+            lines += self._labelled("", wording.facts(told))
         sure = wording.confidence(action, self.plan, pool, chart)
         lines += self._labelled("sure", sure)
         cost = "" if action.billable else "allocated, not billed: only its nodes are in the bill"
-        lines += self._labelled("cost", cost)
+        most = "at most: what runs above the floor anyway adds nothing" if floor else ""
+        lines += self._labelled("cost", "; ".join(part for part in (cost, most) if part))
         lines += self._labelled("cost", wording.usd_range(action.hourly_delta_usd))
         return lines + self._outlook(action) + self._evidence(action)
 
@@ -170,7 +179,9 @@ class _Page:
     def _row(self, sign: str, action: Action, style: Style, rest: str) -> list[str]:
         columns = self.columns
         title = fit(wording.name(action.target), columns.name)
+        floor = _FLOOR if wording.floor(self.pools.get(action.target)) else ""
         size = f"{action.before:>{columns.before},} -> {action.after:>{columns.after},} units"
+        size = f"{floor:<{columns.floor}}{size}"
         head = f"  {self.ink.paint(sign, style)} {self.ink.paint(title, Style.STRONG)}  "
         quiet = Style.QUIET if action.hourly_delta_usd is None or not action.billable else Style.PLAIN
         tail = self.ink.paint(rest, Style.CHANGE if sign == "!" else quiet)
@@ -194,7 +205,8 @@ class _Page:
         head = _INDENT + self.ink.paint("load".ljust(_LABEL), Style.QUIET)
         line = f"{head}{past}│{self.ink.paint(ahead, Style.FORECAST)}"
         ready = "" if chart.capacity in {None, action.before} else f", {chart.capacity:,} ready"
-        capacity = f"capacity {action.before:,} -> {action.after:,}{ready}"
+        what = "floor" if wording.floor(self.pools.get(action.target)) else "capacity"
+        capacity = f"{what} {action.before:,} -> {action.after:,}{ready}"
         both = f"{legend} │ {capacity}"
         fits = len(_INDENT) + _LABEL + cell_len(both) <= self.width
         words = [both] if fits else [legend, capacity]
@@ -279,6 +291,10 @@ class _Page:
             note = "  not in the bill by itself" if label == "allocated" else ""
             fits = len(text) + len(note) <= self.width
             lines.append(text + self.ink.paint(note if fits else "", Style.QUIET))
+        floors = sum(bool(pool.lever) for pool in self.pools.values())
+        if floors:
+            whose = "1 pool is its floor" if floors == 1 else f"{floors} pools is their floor"
+            lines += wrap(f"The size of {whose} here.", self.width, "  ")
         lines += self._bill()
         unpriced = [a.target for a in self.plan.actions if a.hourly_delta_usd is None]
         if unpriced:
@@ -308,7 +324,10 @@ class _Page:
 
     def ending(self) -> list[str]:
         lines = self._quiet(f"Plan {self.plan.id} expires {wording.moment(self.plan.expires_at)}.")
-        return lines + [line for label, command in self.steps for line in self._next(label, command)]
+        targets = [self.pools.get(action.target) for action in self.plan.actions]
+        idle = {"Apply", "Undo"} if targets and all(map(wording.reader, targets)) else set()
+        steps = [step for step in self.steps if step[0] not in idle]
+        return lines + [line for label, command in steps for line in self._next(label, command)]
 
     def _next(self, label: str, command: str) -> list[str]:
         first, *rest = wrap(command, self.width, " " * 8)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from dashboards.ink import inert
 from dashboards.views import Chart, seen_until
-from policies.model import Pool
+from policies.model import SERVED, Pool
 from policies.plan import Action, ActionKind, Fact, Guard, Held, Plan, Reason, UsdRange
 from policies.units import HOURS_A_MONTH, format_duration, format_share, format_usd
 
@@ -23,12 +23,12 @@ PROSE_LIMIT = 400
 
 _REASONS: Mapping[Reason, str] = MappingProxyType(
     {
-        Reason.FORECAST_PEAK: "the forecast's peak is above what {before} units serve",
-        Reason.OWN_PAST: "the rules that did best on its own past ask for more than {before} units",
-        Reason.LIVE_DEMAND: "demand now is above what {before} units serve",
-        Reason.DEMAND_LOW: "demand and its forecast fit into {after} units",
-        Reason.BELOW_MINIMUM: "{before} units are below the pool's minimum",
-        Reason.ABOVE_MAXIMUM: "{before} units are above the pool's maximum",
+        Reason.FORECAST_PEAK: "the forecast's peak is above what {before} serve{s}",
+        Reason.OWN_PAST: "the rules that did best on its own past ask for more than {before}",
+        Reason.LIVE_DEMAND: "demand now is above what {before} serve{s}",
+        Reason.DEMAND_LOW: "demand and its forecast fit into {after}",
+        Reason.BELOW_MINIMUM: "{before} {are} below the pool's minimum",
+        Reason.ABOVE_MAXIMUM: "{before} {are} above the pool's maximum",
         Reason.UNDO: "takes an earlier change back",
     }
 )
@@ -161,7 +161,27 @@ def usd_range(delta: UsdRange | None) -> str:
 
 def reason(action: Action) -> str:
     """The reason code in words."""
-    return _REASONS[action.reason].format(before=action.before, after=action.after)
+    s, are = ("s", "is") if action.before == 1 else ("", "are")
+    before, after = units(action.before), units(action.after)
+    return _REASONS[action.reason].format(before=before, after=after, s=s, are=are)
+
+
+def units(count: int) -> str:
+    """`1 unit`, `20 units`."""
+    return "1 unit" if count == 1 else f"{count} units"
+
+
+def floor(pool: Pool | None) -> str:
+    """Which floor the sizes of a pool are, and who sets what is above it; "" where they are its own."""
+    if pool is None or not pool.lever:
+        return ""
+    return f"{prose(pool.lever)}; above it that one sets the size by itself"
+
+
+def reader(pool: Pool | None) -> str:
+    """Who brings a size about that is never ours to set, "" where it is."""
+    name_of = "" if pool is None else pool.labels.get(SERVED, "")
+    return f"{prose(name_of)} sets it, from what is served; there is nothing to apply" if name_of else ""
 
 
 def stopping(action: Action) -> str:
@@ -280,12 +300,15 @@ def _lowest(chart: Chart | None) -> tuple[float, float] | None:
     return chart.levels[0], chart.peaks[0]
 
 
-def data_until(charts: Mapping[str, Chart]) -> str:
-    """`2026-11-23 09:50Z, search 07:15Z`: when samples end, and whose ended earlier; empty without any."""
+def data_until(charts: Mapping[str, Chart], now: datetime | None = None) -> str:
+    """`2026-11-23 09:50Z, search 07:15Z`: when samples end, and whose ended earlier; empty without any.
+
+    A step that is not over yet is seen until `now`.
+    """
     newest, late = seen_until(charts)
     if newest is None:
         return ""
-    parts = [moment(newest)]
+    parts = [moment(newest if now is None else min(newest, now))]
     parts += [
         f"{name(pool, 24)} {moment(until, near=newest)}" for pool, until in [*late.items()][:LATE_NAMED]
     ]

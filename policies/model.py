@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+SERVED = "loadline.dev/served"  # a label: what sets the pool by the recommendation that is served
 
 
 class PoolKind(StrEnum):

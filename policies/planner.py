@@ -18,7 +18,7 @@ from policies import scalers
 from policies.conditions import NO_CONDITIONS, Conditions
 from policies.gate import guard
 from policies.guards import Ledger, Wish, judge
-from policies.model import Gap, Pool, Snapshot, digest
+from policies.model import SERVED, Gap, Pool, Snapshot, digest
 from policies.money import unit_usd
 from policies.outlook import Outlook, forecasts_digest, peaks_of, unseen, unsized
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Plan, Reason, UsdRange
@@ -171,6 +171,7 @@ def _proposal(
         )
     facts.append(Fact(name="scaler", value=rule.scaler))
     facts += [Fact(name="sets", value=pool.lever)] if pool.lever else ()
+    facts += [Fact(name="set by", value=pool.labels[SERVED])] if SERVED in pool.labels else ()
     facts += [
         Fact(name=one.name, value=one.value, unit=one.unit, source=one.source, window=one.why)
         for one in pool.learnt

@@ -303,3 +303,65 @@ def test_the_terminal_view_needs_no_plotting_and_no_frames():
     code = f"import sys, dashboards.documents, dashboards.tables; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def _with_pools(**changes):
+    """The pools of the plan's actions, all changed alike."""
+    return {name: replace(pool, **changes) for name, pool in W.POOLS.items()}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_floor_is_called_one_with_who_sets_the_size_above_it(width):
+    """Rows, legend, totals and money speak of a floor; no line is wider than the terminal."""
+    pools = _with_pools(lever="minReplicas of HorizontalPodAutoscaler web")
+    text = plan_text(W.PLAN, pools=pools, outlooks=W.CHARTS, width=width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    words = " ".join(text.split())
+    rows = len(re.findall(r"^  [+~!-] .* floor +[\d,]+ -> +[\d,]+ units", text, re.MULTILINE))
+    assert rows == len(W.PLAN.actions) + len(W.PLAN.held)
+    assert "minReplicas of HorizontalPodAutoscaler web; above it that one sets the size by itself" in words
+    assert "at most: what runs above the floor anyway adds nothing" in words
+    assert f"The size of {len(pools)} pools is their floor here." in words
+    one = {**W.POOLS, "web": pools["web"]}
+    assert "The size of 1 pool is its floor here." in plan_text(W.PLAN, pools=one, outlooks={}, width=width)
+    assert "capacity" not in text
+    assert "floor" not in plan_text(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS, width=width)
+
+
+def test_a_pool_that_reads_us_says_who_sets_it_and_that_nothing_is_to_be_applied():
+    """The autoscaler is named once, made harmless; apply and undo are offered where they do something."""
+    first, *_ = W.PLAN.actions
+    action = replace(first, because=(Fact(name="set by", value="ScaledObject web"), *first.because))
+    plan, steps = replace(W.PLAN, actions=(action,)), wording.steps(W.PLAN)
+    read = _with_pools(labels={"loadline.dev/served": f"ScaledObject web{HOSTILE}"})
+    text = plan_text(plan, pools=read, outlooks={}, steps=steps)
+    assert "ScaledObject web" in text
+    assert "sets it, from what is served; there is nothing to apply" in " ".join(text.split())
+    assert text.count("ScaledObject web") == 1
+    assert "\x1b" not in text
+    assert "loadline apply" not in text
+    assert "loadline explain" in text
+    for pools in (W.POOLS, {}):
+        assert "loadline apply" in plan_text(plan, pools=pools, outlooks={}, steps=steps)
+        assert "set by: ScaledObject web" in plan_text(plan, pools=pools, outlooks={}, steps=steps)
+
+
+def test_data_reach_no_further_than_the_plan():
+    """The step that goes on while a plan is made is seen until that moment, not until its end."""
+    chart = W.CHARTS["api"]
+    assert chart.seen_until is not None
+    before = chart.seen_until - timedelta(minutes=2)
+    assert wording.data_until({"api": chart}, before) == wording.moment(before)
+    assert wording.data_until({"api": chart}, chart.seen_until + timedelta(days=1)) == wording.moment(
+        chart.seen_until
+    )
+
+
+def test_one_unit_is_no_units():
+    """The reasons agree in number with the size."""
+    first, *_ = W.PLAN.actions
+    one = replace(first, before=1, after=1)
+    for reason in Reason:
+        assert "1 units" not in wording.reason(replace(one, reason=reason))
+    assert wording.reason(replace(one, reason=Reason.FORECAST_PEAK)).endswith("what 1 unit serves")
+    assert wording.reason(replace(one, before=2, reason=Reason.BELOW_MINIMUM)).startswith("2 units are")

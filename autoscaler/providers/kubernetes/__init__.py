@@ -1,9 +1,12 @@
 """Kubernetes: Deployments and StatefulSets, or the floors of the autoscalers that own them.
 
 The size of a workload that a HorizontalPodAutoscaler or a ScaledObject of KEDA owns is never set: the floor
-of that autoscaler is. Changes are server-side applies under the field manager `loadline` that are forced only
-against the managers named in `adopt`; a field of any other is Owned. What was there before is written on the
-object that is changed, and `release` puts it back.
+of that autoscaler is. Where the autoscaler reads the recommendation that is served, the pool shows the size
+itself and is Owned to whoever would set it.
+
+Changes are server-side applies under the field manager `loadline` that are forced only against the managers
+named in `adopt`; a field of any other is Owned. What was there before is written on the object that is
+changed, and `release` puts it back.
 
 Ids are `deployment/NAMESPACE/NAME` and `statefulset/NAMESPACE/NAME`.
 """

@@ -67,11 +67,13 @@ class Cluster:
         """Set the lever of the workload to `size`; see the port.
 
         The last key is kept on the object: that key again changes nothing. Raises Owned where another manager
-        sets the lever and is not to be adopted, or where it is not known what does.
+        sets the lever and is not to be adopted, where it is not known what does, or where an autoscaler reads
+        what is served.
         """
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         before = self._see(pool_id)
+        _refuse_served(before)
         if _remembered(before, size, key) and before.pool.desired == size:
             return before.pool
         _let(before, size, version)
@@ -82,6 +84,7 @@ class Cluster:
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """Let the server try it without storing it; see the port."""
         before = self._see(pool_id)
+        _refuse_served(before)
         _let(before, size, version)
         if before.pool.desired != size:
             self._writer.set(before.lever, size, key="rehearsal", dry=True)
@@ -152,6 +155,12 @@ class Cluster:
         with self._turn:
             self._ground = (now, ground)
         return ground
+
+
+def _refuse_served(before: Seen) -> None:
+    """Whoever reads what is served sets the size; a second hand on it would only be in the way."""
+    if before.served:
+        raise Owned(f"{before.pool.id}: {before.served}")
 
 
 def _remembered(before: Seen, size: int, key: str) -> bool:

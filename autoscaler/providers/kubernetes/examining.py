@@ -134,9 +134,13 @@ def _mend(one: Seen) -> str:
 
 
 def _scalers(found: Sequence[Seen]) -> Iterator[Check]:
-    kinds = Counter(one.lever.resource.kind for one in found if one.lever.ceiling)
+    kinds = Counter(one.lever.resource.kind for one in found if one.lever.ceiling and not one.served)
     for kind, count in sorted(kinds.items()):
         yield Check(what=f"{kind} is respected", ok=True, why=f"of {count} workloads the floor is set")
+    readers = Counter(one.lever.resource.kind for one in found if one.served)
+    for kind, count in sorted(readers.items()):
+        why = f"of {count} workloads it sets the size from what is served, and we set nothing"
+        yield Check(what=f"{kind} reads us", ok=True, why=why)
     names = [one.pool.id for one in found if "cluster-autoscaler" in one.pool.id]
     if names:
         yield Check(what="cluster-autoscaler is seen", ok=True, why=f"{names[0]} sets the number of nodes")

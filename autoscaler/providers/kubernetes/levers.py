@@ -8,6 +8,7 @@ from typing import Any
 
 from autoscaler.providers.kubernetes import owners
 from autoscaler.providers.kubernetes.resources import HPAS, SCALED_OBJECTS, WORKLOADS, Resource
+from autoscaler.providers.kubernetes.served import reads_us
 from policies.model import digest
 
 LARGEST = 100_000  # units, where nothing in the cluster sets a maximum
@@ -48,6 +49,11 @@ class Lever:
     def text(self) -> str:
         """What a pool's `lever` says, "" for the replicas themselves."""
         return f"{self.field} of {self.resource.kind} {self.name}" if self.ceiling else ""
+
+    @property
+    def served(self) -> str:
+        """The autoscaler, where it sets the size from what we serve, such as "ScaledObject web"; else ""."""
+        return f"{self.resource.kind} {self.name}" if self.ceiling and reads_us(self.item) else ""
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -138,4 +144,5 @@ def version(workload: Mapping[str, Any], lever: Lever) -> str:
         return f"{metadata.get('generation', '-')}:{lever.value}"
     spec = {name: value for name, value in workload["spec"].items() if name != "replicas"}
     bounds = f"{metadata.get('generation', '-')}:{lever.value}..{lever.most}"
-    return f"{digest(spec)}:{lever.resource.kind}/{lever.name}:{bounds}"
+    served = ":served" if lever.served else ""  # an annotation says so too, and no generation counts that
+    return f"{digest(spec)}:{lever.resource.kind}/{lever.name}:{bounds}{served}"

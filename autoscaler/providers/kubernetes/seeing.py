@@ -10,9 +10,9 @@ from autoscaler.connections import KubernetesProvider
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers.kubernetes import owners
 from autoscaler.providers.kubernetes.levers import LARGEST, Lever, Target, replicas, version
-from autoscaler.providers.kubernetes.resources import HPAS, WORKLOADS
+from autoscaler.providers.kubernetes.resources import HPAS, SCALED_OBJECTS, WORKLOADS
 from autoscaler.providers.kubernetes.surroundings import Surroundings, selects
-from policies.model import Obstacle, Pool, PoolKind
+from policies.model import SERVED, Obstacle, Pool, PoolKind
 from policies.plan import Guard
 
 LAST_KEY = "loadline.dev/last-key"
@@ -34,6 +34,13 @@ class Seen:
     lever: Lever
     workload: Mapping[str, Any]
     around: Surroundings
+
+    @property
+    def served(self) -> str:
+        """Why it is set by what reads us and never by us, "" where it is not."""
+        name = self.pool.labels.get(SERVED, "")
+        keda = "KEDA's " if self.lever.resource is SCALED_OBJECTS else ""
+        return f"{keda}{name} sets it from what is served; mode observe is enough" if name else ""
 
     @property
     def marks(self) -> Mapping[str, str]:
@@ -58,25 +65,31 @@ def pool_id(target: Target) -> str:
 
 
 def seen(settings: KubernetesProvider, target: Target, item: Mapping[str, Any], around: Surroundings) -> Seen:
-    """The pool of a workload. Of several autoscalers the first one shows the size, and none is set."""
+    """The pool of a workload. Of several autoscalers the first one shows the size, and none is set.
+
+    Of a workload whose autoscaler reads us the size itself is shown, within the autoscaler's bounds.
+    """
     found = around.levers.get(target, ())
-    lever = found[0] if found else replicas(WORKLOADS[target[1]], item)
+    own = replicas(WORKLOADS[target[1]], item)
+    lever = found[0] if found else own
+    served = lever.served if len(found) == 1 else ""
+    shown = own if served else lever
     pool = Pool(
         id=pool_id(target),
         provider=settings.name,
         kind=PoolKind.DEPLOYMENT,
-        desired=lever.value,
+        desired=shown.value,
         ready=_ready(item),
-        minimum=lever.least,
-        maximum=LARGEST if settings.raise_maximum else lever.most,
+        minimum=lever.value if served else lever.least,
+        maximum=LARGEST if settings.raise_maximum and not served else lever.most,
         demands=(),
         lead_time_s=settings.lead_time_s,
-        last_scaled_at=owners.last_set(lever.item, lever.path),
+        last_scaled_at=owners.last_set(shown.item, shown.path),
         version=version(item, lever),
-        labels=_labels(item, lever),
+        labels=_labels(item, lever, served),
         protected=_protected(item),
         obstacles=tuple(_obstacles(settings, target, item, lever, around)),
-        lever=lever.text,
+        lever=shown.text,
     )
     return Seen(target=target, pool=pool, lever=lever, workload=item, around=around)
 
@@ -90,12 +103,13 @@ def _ready(item: Mapping[str, Any]) -> dict[str, int]:
     return {"": int(status.get("readyReplicas", 0))} if "observedGeneration" in status else {}
 
 
-def _labels(item: Mapping[str, Any], lever: Lever) -> dict[str, str]:
-    """Those of the workload, and our own marks on it and on its autoscaler."""
+def _labels(item: Mapping[str, Any], lever: Lever, served: str) -> dict[str, str]:
+    """Those of the workload, our own marks on it and on its autoscaler, and what sets it as we serve."""
     marks = {**marks_of(item), **marks_of(lever.item)}
     return {
-        **(item["metadata"].get("labels") or {}),
+        **{name: value for name, value in (item["metadata"].get("labels") or {}).items() if name != SERVED},
         **{name: marks[name] for name in SHOWN if name in marks},
+        **({SERVED: served} if served else {}),
     }
 
 
@@ -145,7 +159,7 @@ def _owner(settings: KubernetesProvider, target: Target, lever: Lever, around: S
     if not found and target in around.generated:
         return "KEDA scales it, but its ScaledObject is not there: see whether it was removed"
     others = [name for name in lever.owners if name not in settings.adopt]
-    if not others:
+    if not others or lever.served:
         return ""
     field = lever.text or "replicas"
     return f"{field} is set by {owners.named(others)}; {owners.mend(others, field)}"
