@@ -86,17 +86,15 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
     from autoscaler.store.trail import SqlTrail  # noqa: PLC0415 - as above
     from autoscaler.store.verdicts import SqlVerdicts  # noqa: PLC0415 - as above
 
-    engine = connect(configuration.state)
-    history = History(engine)
-    metrics = tuple(
-        _followed(source_of(source, clock or SystemClock()), history) for source in configuration.metrics
-    )
-    chosen = clock or _clock(configuration, metrics)
+    sources = [source_of(source, clock or SystemClock()) for source in configuration.metrics]
+    chosen = clock or _clock(configuration, sources)
     calendar = None
     if configuration.calendar is not None:
         from autoscaler.holidays import calendar_of  # noqa: PLC0415 - only where there is a calendar
 
         calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
+    engine = connect(configuration.state)
+    history = History(engine)
     trail = SqlTrail(engine)
     connected = _connected(configuration, chosen)
     return App(
@@ -105,7 +103,7 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
         clock=chosen,
         providers=MappingProxyType(_careful(configuration, connected, before)),
         outlasting=MappingProxyType(_outlasting(configuration, connected)),
-        metrics=metrics,
+        metrics=tuple(_followed(source, history) for source in sources),
         history=history,
         trail=trail,
         people=SqlPeople(engine),
@@ -218,7 +216,7 @@ def last_sample_end(metrics: Sequence[Metrics], series: Sequence[str], now: date
     failures: list[MetricsError] = []
     for source in metrics if series else ():
         try:
-            samples = source.samples(series, EARLIEST, now)
+            samples = _newest(source, series, now)
         except MetricsError as error:
             failures.append(error)
             continue
@@ -226,6 +224,14 @@ def last_sample_end(metrics: Sequence[Metrics], series: Sequence[str], now: date
     if failures and not ends:
         raise failures[0]
     return max(ends, default=None)
+
+
+def _newest(source: Metrics, series: Sequence[str], now: datetime) -> Samples:
+    """All that a file holds; of a source over a network the last day of the series that it knows."""
+    if not isinstance(source, Remote):
+        return source.samples(series, EARLIEST, now)
+    known = frozenset(source.known())
+    return source.samples([name for name in series if name in known], now - timedelta(days=1), now)
 
 
 def _ends(samples: Samples) -> list[datetime]:

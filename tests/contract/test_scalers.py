@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forecasts.lead_peak import LeadPeak
-from policies import scalers
+from policies import portfolio, scalers
 from policies.portfolio import Portfolio
 from policies.scalers import PoolSettings, configure, decide, knobs, load
 
@@ -170,20 +169,33 @@ def test_series_do_not_know_of_each_other(name, seed):
 
 @every_scaler
 @given(seeds, st.floats(0, 100))
+@example(3541, 6.0)  # the newest step is the last of an hour: the portfolio chooses anew after it
 def test_p10_more_demand_in_the_newest_step_asks_for_no_less(name, seed, more):
-    """P10: with past and forecasts fixed, a higher newest demand never lowers the next target."""
+    """P10: with past, forecasts and choice fixed, a higher newest demand never lowers the next target."""
     case = Case(name, seed)
     higher = case.demand.copy()
     higher[:, -2] += more  # the newest that the last target may use
-    first: list[Any] = []  # what was foreseen in the first run: it moves with demand
-    kind, what = (LeadPeak, "advance") if name == "lead_peak" else (Portfolio, "_plans")
-    foresee = getattr(kind, what)
+    moving = (
+        [(LeadPeak, "advance")] if name == "lead_peak" else [(Portfolio, "_plans"), (portfolio, "choose")]
+    )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(kind, what, lambda *given: first.append(foresee(*given)) or first[-1])
+        replays = [_recorded(patched, holder, what) for holder, what in moving]
         low = case.run()[0]
-        again = iter(first)
-        patched.setattr(kind, what, lambda *_: next(again))
+        for replay in replays:
+            replay()
         assert (case.run(higher)[0][:, -1] >= low[:, -1]).all()
+
+
+def _recorded(patched, holder, what):
+    """Keeps what is foreseen or chosen from now on; the function returned has it come again, from the first."""
+    plain, first = getattr(holder, what), []
+    patched.setattr(holder, what, lambda *given, **more: first.append(plain(*given, **more)) or first[-1])
+
+    def replay():
+        again = iter(first)
+        patched.setattr(holder, what, lambda *_given, **_more: next(again))
+
+    return replay
 
 
 @every_scaler

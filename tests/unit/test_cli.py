@@ -46,7 +46,7 @@ def test_the_help_of_every_command_names_its_flags(shell, name):
     assert answer.err == ""
     assert answer.out.startswith(f"Usage: loadline {name}")
     for parameter in commands()[name].params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             assert all(flag in answer.out for flag in parameter.opts), parameter.name
             assert parameter.help or parameter.name in {"output", "horizon_s"}, parameter.name
     assert shell(f"{name} -h").out == answer.out
