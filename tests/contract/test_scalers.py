@@ -178,8 +178,6 @@ def test_p10_more_demand_in_the_newest_step_asks_for_no_less(name, seed, more):
     moving = [(Portfolio, "_plans"), (portfolio, "choose")]
     if name == "lead_peak":
         moving = [(LeadPeak, "advance")]
-        [(LeadPeak, "advance")] if name == "lead_peak" else [(Portfolio, "_plans"), (portfolio, "choose")]
-    )
     with pytest.MonkeyPatch.context() as patched:
         replays = [_recorded(patched, holder, what) for holder, what in moving]
         low = case.run()[0]
