@@ -35,6 +35,11 @@ def labels_of(labels: Mapping[str, str], *descriptions: str) -> dict[str, str]:
     if FREEZE_LABEL in found:
         found[FREEZE] = found[FREEZE_LABEL] or FREEZE_LABEL
     for description in descriptions:
-        found |= marks(description)
+        told = marks(description)
+        if (
+            FREEZE in told and found.get(FREEZE, told[FREEZE]) != told[FREEZE]
+        ):  # nobody thaws what another one froze
+            told[FREEZE] = f"{found[FREEZE]}; {told[FREEZE]}"
+        found |= told
     found.pop(LAST_KEY, None)
     return found
