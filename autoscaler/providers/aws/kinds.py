@@ -86,7 +86,7 @@ def most(own: int, account: Account) -> int:
 def each(
     account: Account, items: Iterable[tuple[str, Any]], show: Callable[[Any], Pool]
 ) -> tuple[list[Pool], list[Gap]]:
-    """The pool of each item (id, answer); one that is not as AWS documents it is a Gap, and hides no other."""
+    """The pool of each item (id, answer); one that is not as AWS documents it is a Gap and hides no other."""
     pools: list[Pool] = []
     gaps: list[Gap] = []
     for name, item in items:

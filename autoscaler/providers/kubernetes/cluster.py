@@ -64,7 +64,7 @@ class Cluster:
 
     def _each(
         self, items: Mapping[Target, Item], around: Surroundings
-    ) -> tuple[list[Seen], list[ProviderError]]:
+    ) -> tuple[Sequence[Seen], Sequence[ProviderError]]:
         """What each workload is; one that is not as the API documents it hides itself alone."""
         found: list[Seen] = []
         odd: list[ProviderError] = []
