@@ -20,7 +20,7 @@ from autoscaler.errors import (
 )
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers.aws import ACTING, groups
-from autoscaler.providers.aws import instances as kinds
+from autoscaler.providers.aws import instances as started
 from autoscaler.providers.aws.marks import OURS
 from autoscaler.providers.aws.services import Services
 from policies.plan import Guard
@@ -281,7 +281,7 @@ def test_kinds_that_there_are_not_are_refused(world):
 
 
 def test_instances_of_a_group_are_never_stopped(world):
-    """A group terminates what is stopped in it: a tag that reached its instances is Owned, and nothing done."""
+    """A group terminates what is stopped in it: where our tag reached its instances nothing is done."""
     ids = instances(world)
     inside = get_backend("ec2")["123456789012"][REGION]
     inside.create_tags(ids[:1], {"aws:autoscaling:groupName": "blue"})
@@ -299,8 +299,9 @@ def test_instances_of_a_group_are_never_stopped(world):
 
 def test_f18_a_cut_list_shows_no_part_of_a_pool(world, monkeypatch):
     """Pools of instances are made of many answers: where one is missing, none of them has a size."""
-    monkeypatch.setattr(kinds, "PAGE", 5)
-    instances(world)
+    monkeypatch.setattr(started, "PAGE", 1)  # of a call that made some; the server counts those
+    instances(world, running=1, stopped=1)
+    instances(world, running=3, stopped=2)
     world.group()
     assert [pool.desired for pool in world.provider(kinds=("ec2",)).list()[0]] == [4]
     world.fault("ec2:DescribeInstances", None, (403, error_body("ec2:", "AuthFailure", "no")))

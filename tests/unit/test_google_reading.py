@@ -149,7 +149,7 @@ def test_a_renewed_key_of_a_service_account_counts(monkeypatch, tmp_path):
 
 
 def test_a_share_of_the_size_moves_no_version(api, cloud):
-    """What Google works out of the owner's scale-in control moves by itself; his own word for it does count."""
+    """What Google works out of the owner's scale-in control moves by itself; his own word counts."""
     control = {"maxScaledInReplicas": {"percent": 50, "calculated": 3}, "timeWindowSec": 600}
     policy = api.scalers["europe-west1", "shop-as"]["autoscalingPolicy"]
     policy["scaleInControl"] = control

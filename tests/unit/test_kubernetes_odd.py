@@ -49,7 +49,7 @@ def test_f18_one_workload_that_cannot_be_read_hides_no_other(world, monkeypatch)
 
 
 def test_null_is_what_is_left_out():
-    """Fields that are null have the API's own defaults: one replica, a floor of one, KEDA's none and hundred."""
+    """Fields that are null have the API's own defaults: a replica, a floor of one, none and hundred for KEDA."""
     deployment = workload()
     deployment["spec"]["replicas"] = None
     assert replicas(DEPLOYMENTS, deployment).value == 1
@@ -107,3 +107,12 @@ def test_a_file_that_is_no_kubeconfig_is_invalid(tmp_path, text):
     settings = KubernetesProvider(name="kubernetes/x", kubeconfig=str(tmp_path / "config"))
     with pytest.raises(Invalid, match="config"):
         kubernetes.connect(settings, None)
+
+
+def test_f49_no_secret_of_a_broken_kubeconfig_is_told(tmp_path):
+    """Of a file that cannot be read its content is not repeated."""
+    (tmp_path / "config").write_text("users: [{name: a, user: {token: hunter2, 'oh no\n")
+    settings = KubernetesProvider(name="kubernetes/x", kubeconfig=str(tmp_path / "config"))
+    with pytest.raises(Invalid, match="no kubeconfig") as raised:
+        kubernetes.connect(settings, None)
+    assert "hunter2" not in str(raised.value)

@@ -216,8 +216,10 @@ def _connected(settings: KubernetesProvider) -> Any:
                 file, settings.context or None, found, persist_config=False
             )
     except (config.ConfigException, OSError, *_UNREADABLE) as error:
+        told = isinstance(error, config.ConfigException | OSError)
+        why = error if told else f"it is no kubeconfig ({type(error).__name__})"  # its text may hold secrets
         raise Invalid(
-            f"no credentials for {settings.name}: {file or 'KUBECONFIG and the pod'}: {error}; "
+            f"no credentials for {settings.name}: {file or 'KUBECONFIG and the pod'}: {why}; "
             "name a kubeconfig, or run in a pod with a service account"
         ) from error
     return client.ApiClient(found)
