@@ -49,7 +49,7 @@ def test_f18_one_workload_that_cannot_be_read_hides_no_other(world, monkeypatch)
 
 
 def test_null_is_what_is_left_out():
-    """Fields that are null have the API's own defaults: a replica, a floor of one, none and hundred for KEDA."""
+    """Null fields have the API's own defaults: a replica, a floor of one, none and hundred for KEDA."""
     deployment = workload()
     deployment["spec"]["replicas"] = None
     assert replicas(DEPLOYMENTS, deployment).value == 1
