@@ -27,7 +27,7 @@ def test_f49_credentials_of_aws_that_ended_are_denied(error):
 
 
 def test_f49_credentials_of_google_that_ended_are_denied():
-    """Each error of the credentials is one of ours; a network that failed on the way to them is Unreachable."""
+    """Each error of the credentials is one of ours; a network that failed on the way is Unreachable."""
     for error in (auth.RefreshError("x"), auth.MalformedError("x"), auth.InvalidValue("x")):
         with pytest.raises(Denied, match="credentials_file"), google_cloud.told("compute.zones.list"):
             raise error
