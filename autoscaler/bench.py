@@ -71,6 +71,7 @@ class Bench:
                 ready=pool.ready,
                 version=pool.version,
                 protected=known.protected or pool.protected,
+                obstacles=pool.obstacles,
             ),
             self._looked.outlooks.get(pool.id),
             self._app.policy,

@@ -10,7 +10,10 @@ from policies.model import Gap, Pool
 
 
 class Called:
-    """The `Pools` port with other names; a pool that has none keeps the provider's id."""
+    """The `Pools` port with other names; a pool that has none keeps the provider's id.
+
+    One whose id is the name of another pool is not shown: nobody may take it for that one.
+    """
 
     def __init__(self, pools: Pools, names: Mapping[str, str]) -> None:
         """`names` are those of the configuration, by the provider's ids."""
@@ -20,7 +23,7 @@ class Called:
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """See the port."""
         pools, gaps = self._pools.list()
-        return tuple(self._renamed(pool) for pool in pools), gaps
+        return tuple(self._renamed(pool) for pool in pools if not self._is_taken(pool.id)), gaps
 
     def read(self, pool_id: str) -> Pool:
         """See the port."""
@@ -33,6 +36,9 @@ class Called:
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """See the port."""
         return self._pools.rehearse(self._id(pool_id), size, version=version)
+
+    def _is_taken(self, target: str) -> bool:
+        return target in self._ids and target not in self._names
 
     def _id(self, name: str) -> str:
         return self._ids.get(name, name)

@@ -92,6 +92,8 @@ def told(what: str) -> Iterator[None]:
         raise Denied(f"{what}: {error}; {CREDENTIALS_MEND}") from error
     except (auth.TransportError, http.RequestException) as error:
         raise Unreachable(f"{what}: {error}") from error
+    except auth.GoogleAuthError as error:
+        raise Denied(f"{what}: {error}; {CREDENTIALS_MEND}") from error
     except ParseError as error:
         raise Unreachable(f"{what}: the answer is not one of this API (a proxy's page?): {error}") from error
 

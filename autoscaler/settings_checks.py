@@ -12,7 +12,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoscaler import settings_learnt
+from autoscaler import settings_learnt, settings_targets
 from autoscaler.config import FakeProvider, ForecastSettings
 from autoscaler.settings_kinds import counted, instant, lasting, nearest, shown
 from autoscaler.settings_tree import keys_at
@@ -92,6 +92,8 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
     yield from _horizon_checks(raw)
     yield from _former_checks(pools)
     yield from _backlog_checks(pools)
+    same = settings_targets.target_problems(pools, _mapping(raw, "providers"))
+    yield from (Problem(*found) for found in same)
     for place, text in paths(raw):
         try:
             resolved(text, folder, environment)

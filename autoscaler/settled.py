@@ -63,7 +63,11 @@ def settle(
         offerings=declared.offerings or pool.offerings,
         lead_time_s=lead_s,
         drain_time_s=declared.drain_time_s,
-        maximum_step_in=declared.maximum_step_in,
+        maximum_step_in=min(
+            (step for step in (declared.maximum_step_in, pool.maximum_step_in) if step is not None),
+            default=None,
+        ),
+        labels={**declared.labels, **pool.labels},
         protected=declared.protected or pool.protected,
         learnt=tuple(learnt),
     )

@@ -1,6 +1,7 @@
 """Calls to a provider with care: a budget for each family of calls, a breaker, a deadline, and rests.
 
-`Careful` wraps any `Pools`. It never tries again by itself: the next turn does, from what is then true.
+`Careful` wraps any `Pools`. It never tries again by itself: the next turn does, from what is then true. Who
+waits for a call gives it up at its deadline; the call itself cannot be ended, but sends no change any more.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,6 +41,7 @@ LOCAL = (  # a file of this machine throttles nobody
 FAILURES, OPEN_S = 5, 60.0  # so many failures in a row open the breaker, for so long
 NO_CAPACITY_S = 900.0
 LONGEST_REST_S = 600.0  # how far the rests after throttling double
+_GIVEN_UP: ContextVar[threading.Event | None] = ContextVar("_GIVEN_UP", default=None)
 
 
 class Bucket:
@@ -221,11 +224,27 @@ def careful(pools: Pools, clock: Clock, *, families: tuple[Family, Family] = CAR
     return Careful(pools, clock, families=families)
 
 
+def refuse_late(what: str) -> None:
+    """Unreachable where the call that this thread works on was given up: asked before each change is sent.
+
+    A change that is sent after its deadline could arrive when another process leads, or when people were told
+    that it was not done.
+    """
+    given_up = _GIVEN_UP.get()
+    if given_up is not None and given_up.is_set():
+        raise Unreachable(f"{what}: not sent, its call was given up after the deadline")
+
+
 def within(call: Callable[[], T], family: Family) -> T:
-    """The call's answer, or what it raised; Unreachable after the deadline, while it may go on."""
+    """The call's answer, or what it raised; Unreachable after the deadline.
+
+    What was sent by then may still be done; what asks `refuse_late` sends nothing more.
+    """
     answers: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
+    given_up = threading.Event()
 
     def work() -> None:
+        _GIVEN_UP.set(given_up)
         try:
             answers.put((call(), None))
         except BaseException as error:  # noqa: BLE001 - it is raised again where it was asked for
@@ -235,6 +254,7 @@ def within(call: Callable[[], T], family: Family) -> T:
     try:
         answer, error = answers.get(timeout=family.deadline_s)
     except queue.Empty:
+        given_up.set()
         raise Unreachable(f"no answer to a {family.name} call within {family.deadline_s:g} s") from None
     if error is not None:
         raise error

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 
 import pytest
+from moto.backends import get_backend
 
 from autoscaler.errors import (
     Denied,
     InsufficientCapacity,
     Invalid,
     NotFound,
+    Owned,
     Stale,
     Temporary,
     Throttled,
     Unreachable,
 )
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
-from autoscaler.providers.aws import ACTING
+from autoscaler.providers.aws import ACTING, groups
+from autoscaler.providers.aws import instances as started
 from autoscaler.providers.aws.marks import OURS
+from autoscaler.providers.aws.services import Services
 from policies.plan import Guard
-from tests.worlds.aws import REGION, Aws, server, zones
+from tests.worlds.aws import REGION, Aws, error_body, server, zones
 from tests.worlds.aws_kinds import IDS, MADE, instances, node_group, service, settled
 
 DIMENSION = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
@@ -274,3 +278,72 @@ def test_kinds_that_there_are_not_are_refused(world):
     for kinds in (("gce",), ()):
         with pytest.raises(Invalid, match="there are asg, ec2, ecs, eks"):
             world.provider(kinds=kinds)
+
+
+def test_instances_of_a_group_are_never_stopped(world):
+    """A group terminates what is stopped in it: where our tag reached its instances nothing is done."""
+    ids = instances(world)
+    inside = get_backend("ec2")["123456789012"][REGION]
+    inside.create_tags(ids[:1], {"aws:autoscaling:groupName": "blue"})
+    pools = world.provider(kinds=("ec2",))
+    (pool,) = pools.list()[0]
+    assert [(one.code, one.shrinks_only) for one in pool.obstacles] == [(Guard.OWNED, False)]
+    assert "asg/blue" in pool.obstacles[0].why
+    for size in (2, 6):
+        with pytest.raises(Owned, match="asg/blue"):
+            pools.resize(pool.id, size, version=pool.version, key=f"k{size}")
+        with pytest.raises(Owned, match="asg/blue"):
+            pools.rehearse(pool.id, size, version=pool.version)
+    assert not set(world.calls) & set(ACTING)
+
+
+def test_f18_a_cut_list_shows_no_part_of_a_pool(world, monkeypatch):
+    """Pools of instances are made of many answers: where one is missing, none of them has a size."""
+    monkeypatch.setattr(started, "PAGE", 1)  # of a call that made some; the server counts those
+    instances(world, running=1, stopped=1)
+    instances(world, running=3, stopped=2)
+    world.group()
+    assert [pool.desired for pool in world.provider(kinds=("ec2",)).list()[0]] == [4]
+    world.fault("ec2:DescribeInstances", None, (403, error_body("ec2:", "AuthFailure", "no")))
+    pools, gaps = world.provider(kinds=("asg", "ec2")).list()
+    assert [pool.id for pool in pools] == ["asg/web"]
+    assert ["no ec2 pools" in gap.why for gap in gaps] == [True]
+
+
+def test_f46_a_floor_lowers_no_count_that_was_raised_meanwhile(world, monkeypatch):
+    """The scaler raises the count between our reading and our floor: the count stays where it is."""
+    service(world)
+    world.somebody("application-autoscaling").register_scalable_target(
+        **RESOURCE, MinCapacity=2, MaxCapacity=20
+    )
+    sound = Services._register
+
+    def meanwhile(self, *given):
+        sound(self, *given)
+        settled(desired_count=15)
+
+    monkeypatch.setattr(Services, "_register", meanwhile)
+    pools = world.provider(kinds=("ecs",))
+    before = pools.read("ecs/shop/web")
+    assert pools.resize(before.id, 10, version=before.version, key="k1").desired == 10
+    assert settled().desired_count == 15
+    assert "ecs:UpdateService" not in world.calls
+
+
+def test_f18_one_answer_that_is_odd_hides_no_other(world, monkeypatch):
+    """A group whose description lacks a field is a Gap with its id, and Temporary where it is read."""
+    world.group()
+    world.group("odd")
+    sound = groups.describe
+
+    def describe(group, *given):
+        if group["AutoScalingGroupName"] == "odd":
+            raise KeyError("LifecycleState")
+        return sound(group, *given)
+
+    monkeypatch.setattr(groups, "describe", describe)
+    pools, gaps = world.provider().list()
+    assert [pool.id for pool in pools] == ["asg/web"]
+    assert [(gap.code, "asg/odd" in gap.why) for gap in gaps] == [("ODD", True)]
+    with pytest.raises(Temporary, match="LifecycleState"):
+        world.provider().read("asg/odd")

@@ -51,3 +51,20 @@ def test_nothing_is_wrapped_where_the_names_are_the_same(cloud):
     """A provider that knows its pools by the configuration's names is used as it is."""
     assert called(cloud, {TARGET: TARGET}) is cloud
     assert called(cloud, {}) is cloud
+
+
+def test_no_pool_is_taken_for_one_that_has_its_name(cloud):
+    """An id that is another pool's name is not shown: that name means its own target."""
+    named = called(cloud, {TARGET: "other"})
+    assert [one.id for one in named.list()[0]] == ["other"]
+    version = named.read("other").version
+    named.resize("other", 6, version=version, key="k")
+    assert (cloud.read(TARGET).desired, cloud.read("other").desired) == (6, 4)
+
+
+def test_two_names_that_are_each_others_targets_stay_apart(cloud):
+    """Names and ids may be crossed: each name shows and sizes its own target."""
+    named = called(cloud, {TARGET: "other", "other": TARGET})
+    assert sorted(one.id for one in named.list()[0]) == sorted(["other", TARGET])
+    named.resize(TARGET, 7, version=named.read(TARGET).version, key="k")
+    assert (cloud.read("other").desired, cloud.read(TARGET).desired) == (7, 4)

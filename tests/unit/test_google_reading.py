@@ -9,9 +9,10 @@ import pytest
 from autoscaler.clock import SetClock
 from autoscaler.connections import GoogleProvider
 from autoscaler.errors import Owned
-from autoscaler.ports import ORIGINAL_SIZE
+from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers import google
 from autoscaler.providers.google import api as calls
+from autoscaler.providers.google import marks, pools
 from policies.plan import Guard
 from tests.google_api.server import serving
 
@@ -145,3 +146,52 @@ def test_a_renewed_key_of_a_service_account_counts(monkeypatch, tmp_path):
     file.write_text("renewed")
     compute._client("ZonesClient")
     assert made == ["InstanceGroupManagersClient", "ZonesClient", "ZonesClient"]
+
+
+def test_a_share_of_the_size_moves_no_version(api, cloud):
+    """What Google works out of the owner's scale-in control moves by itself; his own word counts."""
+    control = {"maxScaledInReplicas": {"percent": 50, "calculated": 3}, "timeWindowSec": 600}
+    policy = api.scalers["europe-west1", "shop-as"]["autoscalingPolicy"]
+    policy["scaleInControl"] = control
+    before = cloud.read(SHOP).version
+    control["maxScaledInReplicas"]["calculated"] = 4
+    assert cloud.read(SHOP).version == before
+    control["maxScaledInReplicas"]["percent"] = 40
+    assert cloud.read(SHOP).version != before
+
+
+def test_f56_zones_that_are_not_known_hold_shrinks(api, cloud):
+    """Without a right to ask for the zones nobody knows which are down: all may grow, and none shrinks."""
+    assert [codes(pool) for pool in cloud.list()[0]] == [[], []]
+    api.denied.add("compute.zones.list")
+    found, _ = cloud.list()
+    assert [codes(pool) for pool in found] == [[Guard.ZONE_IMPAIRED]] * 2
+    assert [codes(pool, growth=True) for pool in found] == [[], []]
+    assert codes(cloud.read(WEB)) == [Guard.ZONE_IMPAIRED]
+    api.denied.clear()
+    assert [codes(pool) for pool in cloud.list()[0]] == [[], []]
+
+
+def test_f18_one_group_that_cannot_be_read_hides_no_other(cloud, monkeypatch):
+    """It is a Gap with its id; the others are there."""
+    sound = pools.pool_of
+
+    def odd(group, *given, **more):
+        if group.place.id == WEB:
+            raise ValueError("no number")
+        return sound(group, *given, **more)
+
+    monkeypatch.setattr(pools, "pool_of", odd)
+    found, gaps = cloud.list()
+    assert [pool.id for pool in found] == [SHOP]
+    assert [WEB in gap.why for gap in gaps] == [True]
+
+
+def test_f67_a_freeze_on_the_instances_is_lifted_by_no_description():
+    """A label that freezes and a description that does not, or the other way round: it is frozen."""
+    for label, text in (("true", "false"), ("false", "migration")):
+        told = marks.labels_of({"loadline-freeze": label}, f"shop\n{FREEZE}={text}")[FREEZE]
+        assert told not in {"", "0", "false", "no", "off"}
+        assert label in told
+        assert text in told
+    assert marks.labels_of({"loadline-freeze": "false"}, f"{FREEZE}=false")[FREEZE] == "false"

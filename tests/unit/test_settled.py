@@ -211,3 +211,17 @@ def test_bounds_without_a_size_in_common_are_a_gap(loaded, seen):
     assert isinstance(gap, Gap)
     assert gap.code == "BOUNDS"
     assert "70" in gap.why
+
+
+@pytest.mark.parametrize(
+    ("own", "declared", "least"), [(3, None, 3), (3, 5, 3), (5, 2, 2), (None, None, None)]
+)
+def test_the_narrower_limit_on_one_shrink_holds(loaded, seen, own, declared, least):
+    """What the provider itself lets go at once is widened by no configuration that says more or nothing."""
+    pool = loaded().pools["web"]
+    settings = replace(pool, maximum_step_in=declared, labels={"team": "shop", "a": "1"})
+    shown = replace(pool.seed(), maximum_step_in=own, labels={"a": "2"})
+    found = settle(shown, settings, seen, seen=seen, now=learnt.END)
+    assert isinstance(found, Pool)
+    assert found.maximum_step_in == least
+    assert found.labels == {"team": "shop", "a": "2"}

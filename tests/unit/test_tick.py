@@ -19,7 +19,7 @@ from autoscaler.store.database import connect
 from autoscaler.store.entries import newest
 from policies.conditions import Approval
 from policies.deeds import Verdict
-from policies.model import Gap
+from policies.model import Gap, Obstacle
 from policies.plan import ActionKind, Change, Guard, Outcome, Status
 from policies.policy import Freeze, Scope
 from tests.worlds import small
@@ -630,3 +630,22 @@ def keeps_budget(seen, group, budget):
                 break
             gone += sum(max(0, before[name] - after[name]) for name in group)
             assert gone <= budget.step.limit(sum(size[name] for name in group)), (budget, begin, at)
+
+
+class Deploying(Broken):
+    """A provider whose readings of one pool tell of a rollout that its list did not show yet."""
+
+    def read(self, pool_id):
+        found = super().read(pool_id)
+        rollout = Obstacle(code=Guard.DEPLOYING.value, why="a rollout has begun")
+        return replace(found, obstacles=(rollout,)) if pool_id == "api" else found
+
+
+def test_f45_what_the_last_reading_tells_against_a_shrink_holds_it(build):
+    """A rollout that began after the look at the world, and is seen right before the call, stops it."""
+    app = build(AUTO)
+    done = tick.tick(replace(app, providers={"fake": Deploying(app.providers["fake"])}))
+    told = {action.target: (outcome.status, outcome.error) for action, outcome in done.outcomes}
+    assert told["web"] == (Status.APPLIED, "")
+    assert told["api"] == (Status.REFUSED, "DEPLOYING: a rollout has begun")
+    assert sizes(app) == {"web": 8, "api": 20}

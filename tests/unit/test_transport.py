@@ -193,6 +193,35 @@ def test_f61_a_call_without_an_answer_ends_at_its_deadline():
     assert done.wait(5)
 
 
+def test_f61_a_call_that_was_given_up_sends_no_change_any_more():
+    """What was not sent by the deadline never is: another process may lead by then. In time it is sent."""
+    hangs, ended = threading.Event(), threading.Event()
+    sent = []
+
+    class Slow(Provider):
+        def resize(self, _pool_id, size, *, version, key):
+            hangs.wait(5)
+            try:
+                transport.refuse_late("patch it")
+                sent.append(size)
+            except Unreachable as error:
+                sent.append(str(error))
+            ended.set()
+            return super().resize(_pool_id, size, version=version, key=key)
+
+    slow = Family(name="changing", rate=10, burst=10, deadline_s=0.05)
+    pools = Careful(Slow(), SetClock(NOW), families=(transport.READING, slow))
+    with pytest.raises(Unreachable, match="no answer"):
+        grow(pools)
+    hangs.set()
+    assert ended.wait(5)
+    assert sent == ["patch it: not sent, its call was given up after the deadline"]
+    patient = Family(name="changing", rate=10, burst=10, deadline_s=5)
+    grow(Careful(Slow(), SetClock(NOW), families=(transport.READING, patient)))
+    assert sent[1:] == [12]
+    transport.refuse_late("outside of any call")
+
+
 def test_a_memory_of_keys_is_kept_where_there_is_one():
     """With care a provider has the ports that it had, and no others."""
 

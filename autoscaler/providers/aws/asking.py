@@ -10,6 +10,7 @@ from typing import Any
 from autoscaler import aws
 from autoscaler.connections import AwsProvider
 from autoscaler.errors import Denied, Invalid, Unreachable
+from autoscaler.transport import refuse_late
 
 CHANGE_READ_S = 5.0
 
@@ -40,7 +41,8 @@ class Asking:
         return self._ask("once", action, arguments)
 
     def change(self, action: str, **arguments: Any) -> dict[str, Any]:
-        """Something is changed, by the acting role and without trying again. ProviderError."""
+        """Something is changed, by the acting role, in time and without trying again. ProviderError."""
+        refuse_late(action)
         return self._ask("change", action, arguments)
 
     def rehearse(self, action: str, **arguments: Any) -> None:

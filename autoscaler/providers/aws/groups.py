@@ -14,7 +14,7 @@ from autoscaler.errors import InsufficientCapacity, NotFound, ProviderError
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws import events
 from autoscaler.providers.aws.groups_seen import UNITS, Around, describe, is_settled, is_uniform, unit_count
-from autoscaler.providers.aws.kinds import Account, Seen, partial
+from autoscaler.providers.aws.kinds import Account, Seen, each, partial
 from autoscaler.providers.aws.marks import (
     LAST_KEY,
     ORIGINAL_MAXIMUM,
@@ -51,7 +51,12 @@ class Groups:
             if not groups:
                 raise
             gaps.append(partial(self.account, "Auto Scaling groups", error))
-        return [self._seen(group, scalers.get(_name(group), ())).pool for group in groups], gaps
+        pools, odd = each(
+            self.account,
+            ((f"asg/{_name(group)}", group) for group in groups),
+            lambda group: self._seen(group, scalers.get(_name(group), ())).pool,
+        )
+        return pools, [*gaps, *odd]
 
     def read(self, name: str) -> Seen:
         """One group; NotFound."""
@@ -126,7 +131,7 @@ class Groups:
             unknown=told.get(events.UNKNOWN, ()),
             failures=told.get(events.FAILURES, ""),
         )
-        return Seen(pool=describe(group, around, self.account.settings), raw=told)
+        return Seen(pool=describe(group, around, self.account), raw=told)
 
     def _events(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """What goes on in a group, asked only where its instances show that something does."""

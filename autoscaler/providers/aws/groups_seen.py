@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoscaler.connections import AwsProvider
+from autoscaler.providers.aws.kinds import Account, most
 from autoscaler.providers.aws.marks import ORIGINAL_MINIMUM, count_on, mark_on
 from policies.model import Obstacle, Pool, PoolKind, digest
 from policies.plan import Guard
@@ -35,7 +35,7 @@ class Around:
     failures: str = ""
 
 
-def describe(group: Mapping[str, Any], around: Around, settings: AwsProvider) -> Pool:
+def describe(group: Mapping[str, Any], around: Around, account: Account) -> Pool:
     """The pool of a group."""
     tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in group.get("Tags", ())}
     lever = _lever(tags, around.policies)
@@ -43,14 +43,14 @@ def describe(group: Mapping[str, Any], around: Around, settings: AwsProvider) ->
     own = count_on(tags, ORIGINAL_MINIMUM)
     return Pool(
         id=f"asg/{group['AutoScalingGroupName']}",
-        provider=settings.name,
+        provider=account.settings.name,
         kind=PoolKind.INSTANCE_GROUP,
         desired=group["MinSize"] if lever else group["DesiredCapacity"],
         ready=_ready(group),
         minimum=group["MinSize"] if own is None else min(own, group["MinSize"]),
-        maximum=group["MaxSize"],
+        maximum=most(group["MaxSize"], account),
         demands=(),
-        lead_time_s=settings.lead_time_s,
+        lead_time_s=account.settings.lead_time_s,
         last_scaled_at=None if last is None else last.at,
         version=_version(group, around, tags, lever),
         labels=_facts(group) | tags,

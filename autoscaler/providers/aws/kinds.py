@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,15 @@ from autoscaler.ports import Clock
 from autoscaler.providers.aws.asking import Asking
 from autoscaler.providers.aws.marks import Mark
 from policies.model import Gap, Pool
+
+LARGEST = 100_000  # units, where the owner lets his maximum be raised
+ODD = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)  # an answer that is not as AWS documents it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +76,30 @@ def refuse_size(pool: Pool, size: int, *, raise_maximum: bool) -> None:
     if size > pool.maximum and not raise_maximum:
         mend = "raise it there, or allow it by raise_maximum"
         raise Invalid(f"{pool.id}: {size} is above its own maximum of {pool.maximum}; {mend}")
+
+
+def most(own: int, account: Account) -> int:
+    """The largest size that may be set: the pool's own maximum, unless that may be raised."""
+    return max(own, LARGEST) if account.settings.raise_maximum else own
+
+
+def each(
+    account: Account, items: Iterable[tuple[str, Any]], show: Callable[[Any], Pool]
+) -> tuple[list[Pool], list[Gap]]:
+    """The pool of each item (id, answer); one that is not as AWS documents it is a Gap and hides no other."""
+    pools: list[Pool] = []
+    gaps: list[Gap] = []
+    for name, item in items:
+        try:
+            pools.append(show(item))
+        except ODD as error:
+            gaps.append(Gap(source=account.source, code="ODD", why=f"{name}: {odd(error)}"))
+    return pools, gaps
+
+
+def odd(error: Exception) -> str:
+    """What is said of such an answer."""
+    return f"its description cannot be read ({type(error).__name__}: {error})"
 
 
 def partial(account: Account, what: str, error: ProviderError) -> Gap:

@@ -10,7 +10,7 @@ from typing import Any
 from autoscaler.errors import NotFound, ProviderError
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws.groups_seen import UNITS
-from autoscaler.providers.aws.kinds import Account, Seen, partial
+from autoscaler.providers.aws.kinds import Account, Seen, each, most, partial
 from autoscaler.providers.aws.marks import (
     LAST_KEY,
     ORIGINAL_MAXIMUM,
@@ -55,7 +55,9 @@ class NodeGroups:
             except ProviderError as error:
                 gaps.append(partial(self.account, f"node groups of {cluster}", error))
         units = self._units(groups)
-        return [describe(group, units, self.account) for group in groups], gaps
+        named = ((f"eks/{one.get('clusterName', '')}/{one.get('nodegroupName', '')}", one) for one in groups)
+        pools, odd = each(self.account, named, lambda group: describe(group, units, self.account))
+        return pools, [*gaps, *odd]
 
     def read(self, name: str) -> Seen:
         """One node group; NotFound."""
@@ -147,7 +149,7 @@ def describe(group: Mapping[str, Any], units: Units | str, account: Account) -> 
         desired=scaling["desiredSize"],
         ready=dict(sorted(ready.items())),
         minimum=scaling["minSize"],
-        maximum=scaling["maxSize"],
+        maximum=most(scaling["maxSize"], account),
         demands=(),
         lead_time_s=account.settings.lead_time_s,
         last_scaled_at=None if last is None else last.at,

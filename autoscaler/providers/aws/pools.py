@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from autoscaler.errors import Invalid, NotFound, ProviderError, Stale, Unreachable
+from autoscaler.errors import Invalid, NotFound, ProviderError, Stale, Temporary, Unreachable
 from autoscaler.ports import Check
 from autoscaler.providers.aws import examining
-from autoscaler.providers.aws.kinds import Account, Kind, Seen, refuse_size, rehearsed
+from autoscaler.providers.aws.kinds import ODD, Account, Kind, Seen, odd, refuse_size, rehearsed
 from autoscaler.providers.aws.marks import OURS, Mark, mark_on, written
 from autoscaler.providers.aws.schedules import Schedules
 from policies.model import Gap, Pool
@@ -52,7 +52,7 @@ class AwsPools:
     def read(self, pool_id: str) -> Pool:
         """One pool as it is now; NotFound."""
         kind, name = self._kind(pool_id)
-        return kind.read(name).pool
+        return _seen(kind, name).pool
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
         """See the port. Unreachable where the change was taken and the pool cannot be read after it."""
@@ -83,7 +83,7 @@ class AwsPools:
         if not key:
             raise Invalid(f"{pool_id}: a release needs an idempotency key")
         kind, name = self._kind(pool_id)
-        seen = kind.read(name)
+        seen = _seen(kind, name)
         if not any(mark in seen.pool.labels for mark in OURS):
             return seen.pool
         _refuse_stale(seen.pool, version)
@@ -97,7 +97,7 @@ class AwsPools:
         if not pool_id.startswith("asg/"):
             raise Invalid(f"{pool_id} has no scheduled actions; only Auto Scaling groups (asg/NAME) do")
         kind, name = self._kind(pool_id)
-        return self._schedules.leave(name, kind.read(name), sizes)
+        return self._schedules.leave(name, _seen(kind, name), sizes)
 
     def examine(self) -> Sequence[Check]:
         """See the port."""
@@ -111,7 +111,7 @@ class AwsPools:
 
     def _present(self, pool_id: str, size: int) -> tuple[Kind, Seen]:
         kind, name = self._kind(pool_id)
-        seen = kind.read(name)
+        seen = _seen(kind, name)
         refuse_size(seen.pool, size, raise_maximum=self._account.settings.raise_maximum)
         return kind, seen
 
@@ -141,6 +141,13 @@ class AwsPools:
             if len(self._answers) > REMEMBERED:
                 del self._answers[next(iter(self._answers))]
         return pool
+
+
+def _seen(kind: Kind, name: str) -> Seen:
+    try:
+        return kind.read(name)
+    except ODD as error:
+        raise Temporary(f"{name}: {odd(error)}") from error
 
 
 def _done(pool: Pool, size: int, key: str) -> bool:

@@ -36,7 +36,9 @@ class Schedules:
         if new:
             self.groups.mark_minimum(seen)
         gaps = [*self._delete(name, gone), *self._put(name, new)]
-        if new and any(one["ProcessName"] == "ScheduledActions" for one in seen.raw["SuspendedProcesses"]):
+        if new and any(
+            one["ProcessName"] == "ScheduledActions" for one in seen.raw.get("SuspendedProcesses", ())
+        ):
             gaps.append(self._gap(name, "SUSPENDED", "the process ScheduledActions is suspended"))
         return tuple(gaps)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from autoscaler.errors import NotFound, ProviderError, Unreachable
 from autoscaler.ports import ORIGINAL_SIZE
-from autoscaler.providers.aws.kinds import Account, Seen, partial
+from autoscaler.providers.aws.kinds import Account, Seen, each, most, partial
 from autoscaler.providers.aws.marks import (
     LAST_KEY,
     ORIGINAL_MAXIMUM,
@@ -55,13 +55,19 @@ class Services:
             gaps.append(partial(self.account, "clusters", error))
         for cluster in clusters:
             try:
-                pools.extend(
-                    describe(service, targets.get(_resource(service)), self.account)
-                    for service in self._of(cluster)
-                )
+                for service in self._of(cluster):
+                    found, odd = self._shown(service, targets)
+                    pools += found
+                    gaps += odd
             except ProviderError as error:
                 gaps.append(partial(self.account, f"services of {_last(cluster)}", error))
         return pools, gaps
+
+    def _shown(
+        self, service: Mapping[str, Any], targets: Mapping[str, Target]
+    ) -> tuple[Sequence[Pool], Sequence[Gap]]:
+        named = [(f"ecs/{service.get('serviceName', '')}", service)]
+        return each(self.account, named, lambda one: describe(one, targets.get(_resource(one)), self.account))
 
     def read(self, name: str) -> Seen:
         """One service; NotFound."""
@@ -76,8 +82,9 @@ class Services:
     def change(self, seen: Seen, size: int, mark: Mark) -> None:
         """Mark it, then set the count or the floor.
 
-        A floor above the count alone waits for an alarm, so that the count is raised beside it. Unreachable
-        where the floor was set and the count was not: half of it is done.
+        A floor above the count raises the count by itself, or waits for an alarm: it is looked at after the
+        floor is set, and raised where it is below it still; never lowered, whoever raised it meanwhile.
+        Unreachable where the floor was set and the count was not: half of it is done.
         """
         service, target = seen.raw, seen.raw["target"]
         marks = {ORIGINAL_SIZE: str(seen.pool.desired), LAST_KEY: mark.text()}
@@ -120,7 +127,9 @@ class Services:
 
     def _lift(self, service: Mapping[str, Any], size: int) -> None:
         try:
-            self._count(service, size)
+            now = self._described(service["clusterArn"], [service["serviceName"]])
+            if now and now[0]["desiredCount"] < size:
+                self._count(service, size)
         except ProviderError as error:
             raise Unreachable(
                 f"the floor is set; the count beside it could not be raised: {error}"
@@ -169,7 +178,7 @@ def describe(service: Mapping[str, Any], target: Target | None, account: Account
         desired=service["desiredCount"] if target is None else low,
         ready={account.settings.account.region: service["runningCount"]},
         minimum=low if own is None or target is None else min(own, low),
-        maximum=MOST_TASKS if target is None else target["MaxCapacity"],
+        maximum=MOST_TASKS if target is None else min(MOST_TASKS, most(target["MaxCapacity"], account)),
         demands=(),
         lead_time_s=account.settings.lead_time_s,
         last_scaled_at=None if last is None else last.at,

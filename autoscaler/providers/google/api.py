@@ -11,6 +11,7 @@ from typing import Any
 from autoscaler.connections import NOTHING, GoogleProvider
 from autoscaler.google_cloud import CALL_S, client, told, trying
 from autoscaler.providers.google.places import Place
+from autoscaler.transport import refuse_late
 
 PAGE = 500  # the largest that the API gives
 GROUPS = ("InstanceGroupManagersClient", "RegionInstanceGroupManagersClient")
@@ -70,14 +71,16 @@ class Compute:
             return list(next(iter(found.pages)).items)
 
     def resize(self, place: Place, size: int, request_id: str) -> Any:
-        """Set a group's size, once for each request id; the operation."""
+        """Set a group's size, in time and once for each request id; the operation."""
+        refuse_late("compute.instanceGroupManagers.update")
         with told("compute.instanceGroupManagers.update"):
             request = self._at(place) | {"instance_group_manager": place.name, "size": size}
             request["request_id"] = request_id
             return self._of(GROUPS, place).resize_unary(request, timeout=CALL_S, retry=None)
 
     def patch_autoscaler(self, place: Place, changes: dict[str, Any], request_id: str) -> Any:
-        """Set those fields of an autoscaler alone, once for each request id; the operation."""
+        """Set those fields of an autoscaler alone, in time and once for each request id; the operation."""
+        refuse_late("compute.autoscalers.update")
         with told("compute.autoscalers.update"):
             request = self._at(place) | {"autoscaler": place.name, "autoscaler_resource": changes}
             request["request_id"] = request_id

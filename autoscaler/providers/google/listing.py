@@ -34,13 +34,13 @@ class Listing:
                 if self._ours(tail(scope)):
                     yield from getattr(part, field)
 
-    def zones(self, pages: Iterable[Any]) -> Iterator[str]:
-        """The zones that are down; a gap where they cannot be asked for."""
+    def zones(self, pages: Iterable[Any]) -> frozenset[str] | str:
+        """The zones that are down; where they cannot be asked for a gap, and the text that says why."""
         try:
-            for page in pages:
-                yield from (zone.name for zone in page.items if zone.status == "DOWN")
+            return frozenset(zone.name for page in pages for zone in page.items if zone.status == "DOWN")
         except ProviderError as error:
             self.gap(f"the state of the zones: {error}")
+            return str(error)
 
     def _told(self, pages: Iterable[Any]) -> Iterator[Any]:
         came = 0

@@ -17,15 +17,14 @@ FREEZE_LABEL = "loadline-freeze"  # as a label, in which Google allows neither p
 
 def marks(description: str) -> dict[str, str]:
     """The marks in a description, by their names."""
-    lines = (line.strip().partition("=") for line in description.splitlines())
+    lines = (line.strip().partition("=") for line in description.split("\n"))
     return {name.strip(): value.strip() for name, _, value in lines if name.strip().startswith(PREFIX)}
 
 
 def marked(description: str, changes: Mapping[str, str | None]) -> str:
     """The description with marks set, or taken away (None); everything else in it stays as it is."""
-    kept = [
-        line for line in description.splitlines() if line.strip().partition("=")[0].strip() not in changes
-    ]
+    lines = description.split("\n") if description else []
+    kept = [line for line in lines if line.strip().partition("=")[0].strip() not in changes]
     return "\n".join([*kept, *(f"{name}={value}" for name, value in changes.items() if value is not None)])
 
 
@@ -35,6 +34,11 @@ def labels_of(labels: Mapping[str, str], *descriptions: str) -> dict[str, str]:
     if FREEZE_LABEL in found:
         found[FREEZE] = found[FREEZE_LABEL] or FREEZE_LABEL
     for description in descriptions:
-        found |= marks(description)
+        told = marks(description)
+        if (
+            FREEZE in told and found.get(FREEZE, told[FREEZE]) != told[FREEZE]
+        ):  # nobody thaws what another one froze
+            told[FREEZE] = f"{found[FREEZE]}; {told[FREEZE]}"
+        found |= told
     found.pop(LAST_KEY, None)
     return found

@@ -41,7 +41,7 @@ class GooglePools:
     def __init__(self, api: Compute, settings: GoogleProvider, clock: Clock) -> None:
         """Nothing is asked yet."""
         self._api, self._settings, self._clock = api, settings, clock
-        self._down: frozenset[str] | None = None
+        self._down: frozenset[str] | str | None = None
         self._tried: OrderedDict[str, tuple[str, int, Pool | None]] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -52,7 +52,7 @@ class GooglePools:
         asked = any(found.status.autoscaler for found in managers)
         told = listing.scoped(self._api.autoscalers(), "autoscalers") if asked else ()
         scalers = {place_in(found.self_link): found for found in told}
-        self._down = frozenset(listing.zones(self._api.zones()))
+        self._down = listing.zones(self._api.zones())
         pools = sorted(self._pools(managers, scalers, listing), key=lambda pool: pool.id)
         return tuple(pools), tuple(listing.gaps)
 
@@ -65,7 +65,10 @@ class GooglePools:
                 listing.gap(f"{place.id} is left out: its autoscaler {scaler.name} was not told")
                 continue
             found = None if scaler is None else scalers[scaler]
-            yield self._shown(Group(place=place, manager=manager, autoscaler=found))
+            try:
+                yield self._shown(Group(place=place, manager=manager, autoscaler=found))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                listing.gap(f"{place.id} cannot be read ({type(error).__name__}: {error})")
 
     def read(self, pool_id: str) -> Pool:
         """One group as it is now; NotFound if it is gone. Where it is not stable, its errors are read too."""
@@ -143,7 +146,7 @@ class GooglePools:
 
     def _shown(self, group: Group) -> Pool:
         if self._down is None:
-            self._down = frozenset(Listing(self._settings).zones(self._api.zones()))
+            self._down = Listing(self._settings).zones(self._api.zones())
         return pool_of(group, self._settings, now=self._clock.now(), down=self._down)
 
     def _refuse(self, group: Group, size: int, version: str) -> None:

@@ -86,8 +86,8 @@ class Group:
         return usual if self.manager.target_size <= usual else RAISED
 
 
-def pool_of(group: Group, settings: GoogleProvider, *, now: datetime, down: Collection[str]) -> Pool:
-    """The pool that a group is. `down` are the zones that do not work."""
+def pool_of(group: Group, settings: GoogleProvider, *, now: datetime, down: Collection[str] | str) -> Pool:
+    """The pool that a group is. `down` are the zones that do not work; a text says why they are not known."""
     least, most = _bounds(group, settings)
     scaler = group.autoscaler
     return Pool(
@@ -117,9 +117,17 @@ def version_of(group: Group) -> str:
         None if group.lever else [manager.fingerprint, manager.target_size],
         manager.instance_template,
         [[entry.name, entry.instance_template] for entry in manager.versions],
-        None if policy is None else type(policy).to_json(policy, sort_keys=True),
+        None if policy is None else _settings(policy),
     ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _settings(policy: Any) -> dict[str, Any]:
+    """What somebody set of a policy; the units that a share of the size comes to move by themselves."""
+    told: dict[str, Any] = type(policy).to_dict(policy)
+    control = told.get("scale_in_control") or {}
+    (control.get("max_scaled_in_replicas") or {}).pop("calculated", None)
+    return told
 
 
 def failures(errors: Sequence[Any]) -> tuple[Failed, ...]:
@@ -167,10 +175,13 @@ def _labels(group: Group) -> dict[str, str]:
     return found
 
 
-def _obstacles(group: Group, now: datetime, down: Collection[str]) -> Iterator[Obstacle]:
+def _obstacles(group: Group, now: datetime, down: Collection[str] | str) -> Iterator[Obstacle]:
     yield from _not_ours(group)
     yield from _on_the_way(group)
     yield from _failing(group, now)
+    if isinstance(down, str):
+        yield Obstacle(code=Guard.ZONE_IMPAIRED, why=f"the state of the zones is not known: {down}")
+        return
     dead = sorted(_zones(group) & set(down))
     if dead:
         yield Obstacle(code=Guard.ZONE_IMPAIRED, why=f"{', '.join(dead)} is down")

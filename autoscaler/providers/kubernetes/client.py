@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import yaml
+
 from autoscaler.connections import KubernetesProvider
 from autoscaler.errors import (
     Denied,
@@ -31,6 +33,13 @@ CONNECT_S, READ_S = 3.0, 10.0  # of each call; the package has no deadline of it
 RETRY_S = 5.0  # after 429 without a word
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 UNAUTHORIZED, NOT_FOUND, GONE = 401, 404, 410
+_UNREADABLE = (
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+)  # a file that is no kubeconfig
 NOTHING: Mapping[str, str] = {}
 
 
@@ -171,7 +180,7 @@ _REFUSED: Mapping[int, Callable[[Answer, str, str], ProviderError]] = {
     NOT_FOUND: lambda _answer, why, _right: NotFound(why),
     409: lambda answer, why, _right: _conflict(answer, why),
     GONE: lambda answer, why, _right: Expired(
-        why, str(answer.body.get("metadata", {}).get("continue") or "")
+        why, str((answer.body.get("metadata") or {}).get("continue") or "")
     ),
     429: lambda answer, why, _right: Throttled(why, retry_after=_seconds(answer, RETRY_S)),
 }
@@ -206,9 +215,11 @@ def _connected(settings: KubernetesProvider) -> Any:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 file, settings.context or None, found, persist_config=False
             )
-    except (config.ConfigException, OSError, ValueError) as error:
+    except (config.ConfigException, OSError, *_UNREADABLE) as error:
+        told = isinstance(error, config.ConfigException | OSError)
+        why = error if told else f"it is no kubeconfig ({type(error).__name__})"  # its text may hold secrets
         raise Invalid(
-            f"no credentials for {settings.name}: {file or 'KUBECONFIG and the pod'}: {error}; "
+            f"no credentials for {settings.name}: {file or 'KUBECONFIG and the pod'}: {why}; "
             "name a kubeconfig, or run in a pod with a service account"
         ) from error
     return client.ApiClient(found)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from autoscaler.connections import KubernetesProvider
-from autoscaler.errors import Invalid, NotFound, Owned, ProviderError, Stale
+from autoscaler.errors import Invalid, NotFound, Owned, ProviderError, Stale, Temporary
 from autoscaler.ports import ORIGINAL_SIZE, Check, Clock
 from autoscaler.providers.kubernetes.client import Client
 from autoscaler.providers.kubernetes.examining import examined
@@ -16,7 +16,8 @@ from autoscaler.providers.kubernetes.levers import Target, by_target
 from autoscaler.providers.kubernetes.listing import Item, listed
 from autoscaler.providers.kubernetes.resources import HPAS, WORKLOADS
 from autoscaler.providers.kubernetes.seeing import LAST_KEY, MARKS, ORIGINAL_MAXIMUM, Seen, seen
-from autoscaler.providers.kubernetes.surroundings import Ground, look, look_at_nodes
+from autoscaler.providers.kubernetes.seeing import pool_id as named
+from autoscaler.providers.kubernetes.surroundings import Ground, Surroundings, look, look_at_nodes
 from autoscaler.providers.kubernetes.writing import Writer
 from policies.model import Gap, Pool
 
@@ -54,10 +55,32 @@ class Cluster:
             if errors and not items:
                 raise errors[0]
         around = look(self._client, self._settings.namespaces, self._look_at_nodes(at_most_s=0.0))
-        found = [seen(self._settings, target, item, around) for target, item in items.items()]
+        found, odd = self._each(items, around)
         source = f"provider {self._settings.name}"
-        gaps = [Gap(source=source, code="PARTIAL", why=str(error)) for error in (*errors, *around.errors)]
+        gaps = [
+            Gap(source=source, code="PARTIAL", why=str(error)) for error in (*errors, *around.errors, *odd)
+        ]
         return sorted(found, key=lambda one: one.pool.id), tuple(gaps)
+
+    def _each(
+        self, items: Mapping[Target, Item], around: Surroundings
+    ) -> tuple[Sequence[Seen], Sequence[ProviderError]]:
+        """What each workload is; one that is not as the API documents it hides itself alone."""
+        found: list[Seen] = []
+        odd: list[ProviderError] = []
+        for target, item in items.items():
+            try:
+                found.append(self._shown(target, item, around))
+            except Temporary as error:
+                odd.append(error)
+        return found, odd
+
+    def _shown(self, target: Target, item: Item, around: Surroundings) -> Seen:
+        try:
+            return seen(self._settings, target, item, around)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"{named(target)} cannot be read ({type(error).__name__}: {error})"
+            raise Temporary(why) from error
 
     def read(self, pool_id: str) -> Pool:
         """One workload as it is now; see the port."""
@@ -101,8 +124,8 @@ class Cluster:
         if version != before.pool.version:
             raise _stale(before, version)
         lever, marks = before.lever, before.marks
-        size = int(marks.get(ORIGINAL_SIZE, lever.value))
-        ceiling = int(marks[ORIGINAL_MAXIMUM]) if ORIGINAL_MAXIMUM in marks else None
+        size = _marked(before, ORIGINAL_SIZE, lever.value)
+        ceiling = _marked(before, ORIGINAL_MAXIMUM, lever.most) if ORIGINAL_MAXIMUM in marks else None
         moved = size != lever.value or ceiling not in {None, lever.most}
         if moved and not lever.owners:
             self._writer.set(lever, size, key=key, ceiling=ceiling)
@@ -118,7 +141,7 @@ class Cluster:
         target = self._target(pool_id)
         item = self._get(target)
         around = look(self._client, target[:1], self._look_at_nodes(at_most_s=GROUND_S))
-        return seen(self._settings, target, item, around)
+        return self._shown(target, item, around)
 
     def _after(self, before: Seen, written: Item) -> Pool:
         """The pool after its lever was written, by the answer, and for a workload by reading it again."""
@@ -128,7 +151,7 @@ class Cluster:
         else:
             hpas, scaled = ([written], []) if lever.resource is HPAS else ([], [written])
             around = replace(around, levers=by_target(hpas, scaled))
-        return seen(self._settings, before.target, item, around).pool
+        return self._shown(before.target, item, around).pool
 
     def _get(self, target: Target) -> Item:
         namespace, kind, name = target
@@ -171,6 +194,14 @@ def _remembered(before: Seen, size: int, key: str) -> bool:
     if for_size != str(size):
         raise Invalid(f"the key {key} was used for {for_size} units of {before.pool.id}, not {size}")
     return True
+
+
+def _marked(before: Seen, name: str, default: int) -> int:
+    """The number in one of our marks; Invalid where somebody wrote something else."""
+    text = before.marks.get(name, str(default))
+    if not text.isdecimal():
+        raise Invalid(f"{before.pool.id}: its annotation {name} is {text!r}, no size: mend or remove it")
+    return int(text)
 
 
 def _let(before: Seen, size: int, version: str) -> None:

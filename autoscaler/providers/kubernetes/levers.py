@@ -14,6 +14,7 @@ from policies.model import digest
 LARGEST = 100_000  # units, where nothing in the cluster sets a maximum
 KEDA_MAXIMUM = 100  # what KEDA takes where maxReplicaCount is left out
 KINDS = {resource.kind: name for name, resource in WORKLOADS.items()}
+_OF_WORKLOADS = ("apps/", "extensions/")  # the second: what old manifests of autoscalers still say
 Target = tuple[str, str, str]  # namespace, deployment or statefulset, name
 
 
@@ -61,9 +62,14 @@ class Lever:
         return owners.of(self.item, self.path)
 
 
+def count(value: Any, default: int) -> int:
+    """A number of the API; what is left out or null is its default."""
+    return default if value is None else int(value)
+
+
 def replicas(resource: Resource, item: Mapping[str, Any]) -> Lever:
     """The lever of a workload that no autoscaler owns."""
-    value = int(item["spec"].get("replicas", 1))
+    value = count(item["spec"].get("replicas"), 1)
     return Lever(
         resource=resource,
         item=item,
@@ -91,7 +97,7 @@ def by_target(
 def _put(found: dict[Target, list[Lever]], lever: Lever, *, default_kind: str) -> None:
     target = lever.item["spec"].get("scaleTargetRef") or {}
     kind = KINDS.get(target.get("kind") or default_kind)
-    if kind and str(target.get("apiVersion") or "apps/v1").startswith("apps/"):
+    if kind and str(target.get("apiVersion") or "apps/v1").startswith(_OF_WORKLOADS):
         key = (lever.item["metadata"]["namespace"], kind, str(target.get("name")))
         found.setdefault(key, []).append(lever)
 
@@ -103,7 +109,7 @@ def of_keda(item: Mapping[str, Any]) -> bool:
 
 
 def _hpa(item: Mapping[str, Any]) -> Lever:
-    value = int(item["spec"].get("minReplicas", 1))
+    value = count(item["spec"].get("minReplicas"), 1)
     return Lever(
         resource=HPAS,
         item=item,
@@ -126,9 +132,9 @@ def _scaled_object(item: Mapping[str, Any]) -> Lever:
         resource=SCALED_OBJECTS,
         item=item,
         field="minReplicaCount",
-        value=int(spec.get("minReplicaCount", 0)),
+        value=count(spec.get("minReplicaCount"), 0),
         least=0 if idle is None else int(idle) + 1,
-        most=int(spec.get("maxReplicaCount", KEDA_MAXIMUM)),
+        most=count(spec.get("maxReplicaCount"), KEDA_MAXIMUM),
         ceiling="maxReplicaCount",
         paused=f"ScaledObject {name} is paused by its annotation; take that away" if paused else "",
     )

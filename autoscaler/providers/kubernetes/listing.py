@@ -59,6 +59,6 @@ def _items(client: Client, resource: Resource, namespace: str, query: Mapping[st
             token, again = expired.token, again - 1
             continue
         yield from body.get("items") or ()
-        token = body.get("metadata", {}).get("continue") or ""
+        token = (body.get("metadata") or {}).get("continue") or ""
         if not token:
             return

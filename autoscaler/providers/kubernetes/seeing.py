@@ -9,7 +9,7 @@ from typing import Any
 from autoscaler.connections import KubernetesProvider
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers.kubernetes import owners
-from autoscaler.providers.kubernetes.levers import LARGEST, Lever, Target, replicas, version
+from autoscaler.providers.kubernetes.levers import LARGEST, Lever, Target, count, replicas, version
 from autoscaler.providers.kubernetes.resources import HPAS, SCALED_OBJECTS, WORKLOADS
 from autoscaler.providers.kubernetes.surroundings import Surroundings, selects
 from policies.model import SERVED, Obstacle, Pool, PoolKind
@@ -100,12 +100,17 @@ def _ready(item: Mapping[str, Any]) -> dict[str, int]:
     The API leaves a count of zero out.
     """
     status = item.get("status") or {}
-    return {"": int(status.get("readyReplicas", 0))} if "observedGeneration" in status else {}
+    return {"": count(status.get("readyReplicas"), 0)} if "observedGeneration" in status else {}
 
 
 def _labels(item: Mapping[str, Any], lever: Lever, served: str) -> dict[str, str]:
     """Those of the workload, our own marks on it and on its autoscaler, and what sets it as we serve."""
-    marks = {**marks_of(item), **marks_of(lever.item)}
+    own, its = marks_of(item), marks_of(lever.item)
+    marks = {**own, **its}
+    if FREEZE in own and own[FREEZE] != marks[FREEZE]:  # nobody thaws what another one froze
+        marks[FREEZE] = f"{own[FREEZE]}; {marks[FREEZE]}"
+    if lever.ceiling and ORIGINAL_SIZE not in its:  # the workload's own tells of no floor
+        marks.pop(ORIGINAL_SIZE, None)
     return {
         **{name: value for name, value in (item["metadata"].get("labels") or {}).items() if name != SERVED},
         **{name: marks[name] for name in SHOWN if name in marks},
@@ -114,7 +119,7 @@ def _labels(item: Mapping[str, Any], lever: Lever, served: str) -> dict[str, str
 
 
 def _template(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    return item["spec"].get("template", {}).get("metadata") or {}
+    return (item["spec"].get("template") or {}).get("metadata") or {}
 
 
 def _protected(item: Mapping[str, Any]) -> bool:
@@ -170,8 +175,8 @@ def _deploying(target: Target, item: Mapping[str, Any]) -> str:
     status, generation = item.get("status") or {}, item["metadata"].get("generation", 0)
     if status.get("observedGeneration", 0) < generation:
         return "its newest generation is not observed yet"
-    size = int(item["spec"].get("replicas", 1))
-    updated = int(status.get("updatedReplicas", 0))
+    size = count(item["spec"].get("replicas"), 1)
+    updated = count(status.get("updatedReplicas"), 0)
     if _revisions_differ(status) or (target[1] == "deployment" and updated < size):
         return f"a rollout has replaced {updated} of {size} units"
     conditions = status.get("conditions") or ()
@@ -190,7 +195,7 @@ def _revisions_differ(status: Mapping[str, Any]) -> bool:
 def _budgets(target: Target, item: Mapping[str, Any], around: Surroundings) -> Iterator[Obstacle]:
     labels = _template(item).get("labels") or {}
     for budget in around.budgets.get(target[0], ()):
-        allowed = (budget.get("status") or {}).get("disruptionsAllowed", 0)
-        if allowed < 1 and selects(budget["spec"].get("selector"), labels):
+        allowed = count((budget.get("status") or {}).get("disruptionsAllowed"), 0)
+        if allowed < 1 and selects((budget.get("spec") or {}).get("selector"), labels):
             why = f"PodDisruptionBudget {budget['metadata']['name']} allows no pod of it to go now"
             yield Obstacle(code=Guard.DISRUPTION_BUDGET.value, why=why)

@@ -90,7 +90,7 @@ def _unknown(listing: Listed, guard: Guard, what: str) -> list[Obstacle]:
 
 def _waiting(pod: Mapping[str, Any]) -> Target | None:
     """The workload whose pod finds no node; None where it waits for something else or belongs to none."""
-    conditions = pod.get("status", {}).get("conditions") or ()
+    conditions = (pod.get("status") or {}).get("conditions") or ()
     if not any(
         one.get("type") == "PodScheduled" and one.get("reason") == "Unschedulable" for one in conditions
     ):
@@ -141,7 +141,7 @@ def _of_nodes(nodes: Sequence[Mapping[str, Any]]) -> list[Obstacle]:
 
 def _is(item: Mapping[str, Any], kind: str) -> str:
     """The status of a condition, "" where it is not told."""
-    conditions = item.get("status", {}).get("conditions") or ()
+    conditions = (item.get("status") or {}).get("conditions") or ()
     return next((str(one.get("status")) for one in conditions if one.get("type") == kind), "")
 
 
@@ -151,8 +151,8 @@ def _zone(node: Mapping[str, Any]) -> str:
 
 def _full(pool: Mapping[str, Any]) -> str:
     """Which limit of a NodePool is reached, "" for none."""
-    used = pool.get("status", {}).get("resources") or {}
-    for name, limit in sorted((pool["spec"].get("limits") or {}).items()):
+    used = (pool.get("status") or {}).get("resources") or {}
+    for name, limit in sorted(((pool.get("spec") or {}).get("limits") or {}).items()):
         try:
             reached = name in used and quantity(used[name]) >= AT_LIMIT * quantity(limit)
         except UnitError:

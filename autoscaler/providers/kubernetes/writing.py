@@ -12,6 +12,7 @@ from autoscaler.providers.kubernetes.client import APPLY, MERGE, Client, Conflic
 from autoscaler.providers.kubernetes.levers import Lever
 from autoscaler.providers.kubernetes.resources import Resource
 from autoscaler.providers.kubernetes.seeing import LAST_KEY, MARKS, ORIGINAL_MAXIMUM, marks_of
+from autoscaler.transport import refuse_late
 
 Body = Mapping[str, Any]
 
@@ -52,8 +53,7 @@ class Writer:
             "annotations": dict.fromkeys(MARKS),
             "managedFields": owners.without_ours(item),
         }
-        self._client.ask(
-            "PATCH",
+        self._send(
             _path(resource, item),
             resource.right("patch"),
             query={"fieldManager": owners.MANAGER},
@@ -81,12 +81,18 @@ class Writer:
         path, right = _path(resource, item, subresource), resource.right("patch", subresource)
         query = {"fieldManager": owners.MANAGER, "force": "false"} | ({"dryRun": "All"} if dry else {})
         try:
-            return self._client.ask("PATCH", path, right, query=query, body=body, content_type=APPLY).body
+            return self._send(path, right, query=query, body=body, content_type=APPLY)
         except Conflicting as conflict:
             if not self._adopt | {owners.MANAGER} >= set(conflict.managers):
                 raise
         query["force"] = "true"
-        return self._client.ask("PATCH", path, right, query=query, body=body, content_type=APPLY).body
+        return self._send(path, right, query=query, body=body, content_type=APPLY)
+
+    def _send(
+        self, path: str, right: str, *, query: Mapping[str, str], body: Body, content_type: str
+    ) -> Body:
+        refuse_late(right)
+        return self._client.ask("PATCH", path, right, query=query, body=body, content_type=content_type).body
 
 
 def _path(resource: Resource, item: Body, subresource: str = "") -> str:
