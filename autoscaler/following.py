@@ -7,12 +7,14 @@ or partial, and hands on the last day with what is new: the input gate judges ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoscaler.errors import MetricsError
 from autoscaler.ports import Samples
 from forecasts.types import Series
 
@@ -25,6 +27,8 @@ CONTEXT_S = 86400  # the past that new points are judged beside
 AT_ONCE = 50  # series that are filled in together
 TRIED_AGAIN_S = 3600  # after so long a series of which nothing came is filled in again,
 FAILED_AGAIN_S = 300  # and one whose source failed
+GIVEN_UP_S = 86400  # after so long of failing a series goes on with what there is
+RECENT_S = 7200  # series followed until then are asked together, all others for the whole last day
 
 
 class Following:
@@ -36,6 +40,12 @@ class Following:
         self._remote, self._history = remote, history
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
         self._again: dict[str, datetime] = {}  # when filling in may be tried again
+        self._unfilled: dict[str, datetime] = {}  # since when filling in is due, or fails
+
+    @property
+    def delay_s(self) -> int:
+        """How much later than their end periods come from a source that is well, in seconds."""
+        return self._remote.delay_s
 
     def mine(self, series: Sequence[str]) -> list[str]:
         """Those of the series that this source has queries for."""
@@ -46,39 +56,69 @@ class Following:
         """The points of the last day up to `until`, those of the store with what is new; see the port.
 
         A window that ends before what is stored (that of a past event) is asked of the source as it is.
-        A series of which nothing is stored is asked for its last day: `fill` fetches the rest.
+        A series of which nothing is stored is asked for its last day: `fill` fetches the rest. A series
+        whose query fails costs no other one its answer. MetricsError where nothing was answered.
         """
         wanted = self.mine(series)
         ends = self._history.ends(wanted)
-        if until is None or since is None or any(end > until for end in ends.values()):
+        # The newest step that is stored may end after now; what lies further ahead is another time's.
+        past = until is not None and any(end - self._overlap > until for end in ends.values())
+        if until is None or since is None or past:
             return self.source.samples(wanted, since, until)
-        parts = [
-            self._asked(names, max(begin, since), until) for begin, names in self._begins(wanted, ends, until)
-        ]
-        return joined([*parts, self._context(wanted, parts, ends, until)], self._source_of(parts))
+        parts = self._answers(list(self._begins(wanted, ends, until)), since, until)
+        # What is stored is older, and goes first: samples are in order.
+        return joined([self._context(wanted, parts, ends, until), *parts], self._source_of(parts))
+
+    @property
+    def _overlap(self) -> timedelta:
+        return timedelta(seconds=max(OVERLAP_S, OVERLAP_STEPS * self._remote.step_s))
 
     def _begins(
         self, wanted: Sequence[str], ends: Mapping[str, datetime], until: datetime
     ) -> Iterator[tuple[datetime, list[str]]]:
-        """From when each series is asked, those of one hour together."""
-        overlap = timedelta(seconds=max(OVERLAP_S, OVERLAP_STEPS * self._remote.step_s))
+        """From when each series is asked: those that are followed from a full hour on, others a day back."""
         context = until - timedelta(seconds=CONTEXT_S)
+        recent = until - timedelta(seconds=RECENT_S)
         found: dict[datetime, list[str]] = {}
         for name in wanted:
             end = ends.get(name)
-            begin = context if end is None else max(context, end - overlap)
-            begin = max(context, min(begin, self._partial.get(name, begin)))
+            begin = context if end is None else min(end, until) - self._overlap
+            begin = min(begin, self._partial.get(name, begin))
             hour = begin.replace(minute=0, second=0, microsecond=0)
-            found.setdefault(hour, []).append(name)
-        for hour, names in found.items():
-            yield max(hour, context), names
+            found.setdefault(hour if begin >= recent else context, []).append(name)
+        for begin, names in found.items():
+            yield max(begin, context), names
+
+    def _answers(
+        self, groups: Sequence[tuple[datetime, list[str]]], since: datetime, until: datetime
+    ) -> list[Samples]:
+        """What each group was answered, all asked at once: they share the deadline of a turn."""
+        if not groups:
+            return []
+
+        def ask(group: tuple[datetime, list[str]]) -> Samples | MetricsError:
+            begin, names = group
+            try:
+                return self._asked(names, max(begin, since), until)
+            except MetricsError as error:
+                return error
+
+        with ThreadPoolExecutor(len(groups), thread_name_prefix="following") as pool:
+            answers = list(pool.map(ask, groups))
+        errors = [answer for answer in answers if isinstance(answer, MetricsError)]
+        if len(errors) == len(answers):
+            raise errors[0]
+        return [
+            _nothing(names, answer) if isinstance(answer, MetricsError) else answer
+            for (_, names), answer in zip(groups, answers, strict=True)
+        ]
 
     def _asked(self, names: Sequence[str], since: datetime, until: datetime) -> Samples:
         answer = self.source.samples(names, since, until)
         for name in names:
             if name in answer.lower_bounds:
                 self._partial.setdefault(name, since)
-            else:
+            elif name not in answer.unanswered:
                 self._partial.pop(name, None)
         return answer
 
@@ -97,7 +137,7 @@ class Following:
         )
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
-        return parts[0].source if parts else "no query"
+        return next((part.source for part in parts if part.source), "no query")
 
     def missing(self, series: Sequence[str], since: datetime, now: datetime) -> list[str]:
         """Those of the series of whose time from `since` on more than the last day was never fetched."""
@@ -112,18 +152,48 @@ class Following:
     ) -> Iterator[int]:
         """Fetch the past of the named series and give it to `keep`; how many are done, as they are.
 
-        Each is fetched from where its stored history ends, at the earliest `since`. Raises MetricsError.
+        Each is fetched from where its stored history ends, at the earliest `since`. Raises MetricsError for
+        the first group that fails; those behind it are tried at the next call, before it.
         """
         ends = self._history.ends(series)
         order = sorted(series, key=lambda name: ends.get(name, since))
         done = 0
-        self._again |= dict.fromkeys(series, now + timedelta(seconds=FAILED_AGAIN_S))
+        for name in series:
+            self._unfilled.setdefault(name, now)
         for names in (order[at : at + AT_ONCE] for at in range(0, len(order), AT_ONCE)):
             begin = max(since, min(ends.get(name, since) for name in names))
-            keep(self.source.samples(names, begin, now))
-            self._again |= dict.fromkeys(names, now + timedelta(seconds=TRIED_AGAIN_S))
+            self._again |= dict.fromkeys(names, now + timedelta(seconds=FAILED_AGAIN_S))
+            answer = self.source.samples(names, begin, now)
+            answered = [name for name in names if name not in answer.unanswered]
+            keep(answer)
+            self._again |= dict.fromkeys(answered, now + timedelta(seconds=TRIED_AGAIN_S))
+            for name in answered:
+                self._unfilled.pop(name, None)
             done += len(names)
             yield done
+
+    def unfilled(self, series: Sequence[str], now: datetime) -> dict[str, str]:
+        """Why some of the series have no whole history: filling in failed, or their turn has not come.
+
+        What is new of them is not to be kept: nobody would ask for what lies before it any more. After a day
+        of failing a series is let go on without.
+        """
+        given_up = now - timedelta(seconds=GIVEN_UP_S)
+        return {
+            name: f"{name}: its history could not be fetched yet; it is asked for again"
+            for name in series
+            if self._unfilled.get(name, given_up) > given_up
+        }
+
+
+def _nothing(names: Sequence[str], error: MetricsError) -> Samples:
+    """The answer of a group whose queries all failed."""
+    return replace(
+        as_samples(iter(())),
+        source="",
+        warnings=(str(error),),
+        unanswered=dict.fromkeys(names, str(error)),
+    )
 
 
 def _day_before(moment: datetime) -> datetime:
@@ -181,4 +251,5 @@ def joined(parts: Sequence[Samples], source: str) -> Samples:
         rejected=tuple(reason for part in parts for reason in part.rejected),
         lower_bounds={name: why for part in parts for name, why in part.lower_bounds.items()},
         warnings=tuple(dict.fromkeys(word for part in parts for word in part.warnings)),
+        unanswered={name: why for part in parts for name, why in part.unanswered.items()},
     )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 HISTORY_S = 35 * 86400  # five weeks: two weekly seasons and what the models learn from
 SOURCE_DEADLINE_S = 60.0
+FILL_S = 120.0  # a turn fills in history for so long; the rest waits for the next one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,12 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
 
     Past events are read that are imitated now, or within `ahead_s` seconds.
     """
+    unfilled = back_fill(app, within_s=FILL_S)
     now = app.clock.now()
     signals = tuple(dict.fromkeys(signal.series for signal in app.policy.interlocks.signals))
     wanted = tuple(dict.fromkeys((*app.configuration.series(), *signals)))
     asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *signals)))
     since = now - timedelta(seconds=HISTORY_S)
-    unfilled = back_fill(app)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
     }
@@ -78,12 +79,14 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     pools, owners, unlisted = _managed(app, answers, gaps)
     today = foreseen.samples_of_today(answers)
     gated = _gated(today, app, now)
-    app.history.append_all(gated.series)
+    behind = _unfilled(app, asked, now)
+    app.history.append_all(one for one in gated.series if one.unique_id not in behind)
     stored = {series.unique_id: series for series in app.history.read(asked, since, now)}
+    stored |= {one.unique_id: one for one in gated.series if one.unique_id in behind}
     kept, refused = former.one_history(
         app.configuration.formerly(),
         stored,
-        former.refusals(_as_a_whole(app, gated, stored, now), asked) | _lower_bounds(today),
+        former.refusals(_as_a_whole(app, gated, stored, now), asked) | behind | _lower_bounds(today),
         wanted,
     )
     kept, refused = backlogs.drained(app.configuration, kept, refused)
@@ -202,11 +205,18 @@ def _unanswered(app: App, gaps: Sequence[Gap]) -> dict[str, str]:
     }
 
 
-def back_fill(app: App, on_progress: Callable[[int, int], None] | None = None) -> list[Gap]:
+def back_fill(
+    app: App,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    within_s: float = float("inf"),
+) -> list[Gap]:
     """Fetch the history of series over a network that are new, or were not followed for a day; a gap for each
-    source that fails. `on_progress` is given how many series are done, and of how many.
+    source that fails. `on_progress` is given how many series are done, and of how many. After `within_s`
+    seconds no further request begins: what is left waits for the next call.
     """
     now = app.clock.now()
+    ends = time.monotonic() + within_s
     since = now - timedelta(seconds=HISTORY_S)
     asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *app.configuration.signals())))
     jobs = [
@@ -224,10 +234,22 @@ def back_fill(app: App, on_progress: Callable[[int, int], None] | None = None) -
             for done in source.fill(missing, since, now, keep):
                 if on_progress is not None:
                     on_progress(before + done, total)
+                if time.monotonic() > ends:
+                    break
         except MetricsError as error:
             gaps.append(Gap(source=f"history {number}", code=type(error).__name__, why=str(error)))
         before += len(missing)
     return gaps
+
+
+def _unfilled(app: App, asked: Sequence[str], now: datetime) -> dict[str, str]:
+    """The series whose past is still to be fetched, and why: they may let a pool grow, and shrink none."""
+    return {
+        name: why
+        for source in app.metrics
+        if isinstance(source, Following)
+        for name, why in source.unfilled(asked, now).items()
+    }
 
 
 def _as_a_whole(app: App, gated: Gated, known: Mapping[str, Series], now: datetime) -> Gated:
