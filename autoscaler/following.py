@@ -186,12 +186,22 @@ class Following:
         }
 
 
+def delays(sources: Sequence[Metrics], series: Sequence[str]) -> dict[str, int]:
+    """How late the periods of each series come from sources that are well, in seconds; the longest of it."""
+    found: dict[str, int] = {}
+    for source in sources:
+        if isinstance(source, Following):
+            for name in source.mine(series):
+                found[name] = max(found.get(name, 0), source.delay_s)
+    return found
+
+
 def _nothing(names: Sequence[str], error: MetricsError) -> Samples:
     """The answer of a group whose queries all failed."""
     return replace(
         as_samples(iter(())),
         source="",
-        warnings=(str(error),),
+        warnings=(f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}: {error}",),
         unanswered=dict.fromkeys(names, str(error)),
     )
 

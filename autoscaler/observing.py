@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from autoscaler import backlogs, foreseen, former
 from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError, MetricsError
-from autoscaler.following import Following
+from autoscaler.following import Following, delays
 from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
 from autoscaler.settled import settle
@@ -62,9 +62,8 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     """
     unfilled = back_fill(app, within_s=FILL_S)
     now = app.clock.now()
-    signals = tuple(dict.fromkeys(signal.series for signal in app.policy.interlocks.signals))
-    wanted = tuple(dict.fromkeys((*app.configuration.series(), *signals)))
-    asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *signals)))
+    wanted = tuple(dict.fromkeys((*app.configuration.series(), *app.configuration.signals())))
+    asked = asked_of(app)
     since = now - timedelta(seconds=HISTORY_S)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
@@ -113,6 +112,11 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
         to_learn=to_learn,
         imitated=foreseen.past(app, answers, now, ahead_s=ahead_s),
     )
+
+
+def asked_of(app: App) -> tuple[str, ...]:
+    """Every series that the sources are asked for: of pools, with former ids, and of signals; each once."""
+    return tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *app.configuration.signals())))
 
 
 def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], list[Gap]]:
@@ -218,7 +222,7 @@ def back_fill(
     now = app.clock.now()
     ends = time.monotonic() + within_s
     since = now - timedelta(seconds=HISTORY_S)
-    asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *app.configuration.signals())))
+    asked = asked_of(app)
     jobs = [
         (source, missing)
         for source in app.metrics
@@ -289,4 +293,5 @@ def _limits(app: App, now: datetime) -> Limits:
         longest_gap_s=fresh.longest_gap_s,
         window_s=fresh.window_s,
         steady=app.configuration.counts() | {signal.series for signal in app.policy.interlocks.signals},
+        delays=delays(app.metrics, asked_of(app)),
     )
