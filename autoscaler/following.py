@@ -6,7 +6,7 @@ or partial, and hands on the last day with what is new: the input gate judges ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,6 +19,8 @@ from autoscaler.ports import Samples
 from forecasts.types import Series
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from autoscaler.ports import Metrics, Remote
     from autoscaler.store.history import History
 
@@ -28,6 +30,9 @@ AT_ONCE = 50  # series that are filled in together
 TRIED_AGAIN_S = 3600  # after so long a series of which nothing came is filled in again,
 FAILED_AGAIN_S = 300  # and one whose source failed
 GIVEN_UP_S = 86400  # after so long of failing a series goes on with what there is
+LEAST_COMMON = 10  # steps that were told twice, from which on it is judged whether they are the same series
+OTHER = 0.25  # of two tellings that differ by so much in half of their steps one has another meaning
+ANEW_S = 86400  # a history is fetched anew once in so long
 RECENT_S = 7200  # series followed until then are asked together, all others for the whole last day
 
 
@@ -41,6 +46,8 @@ class Following:
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
         self._again: dict[str, datetime] = {}  # when filling in may be tried again
         self._unfilled: dict[str, datetime] = {}  # since when filling in is due, or fails
+        self._anew: set[str] = set()  # series whose stored history has another meaning than what comes now
+        self._renewed: dict[str, datetime] = {}  # when that was last found
 
     @property
     def delay_s(self) -> int:
@@ -65,9 +72,39 @@ class Following:
         past = until is not None and any(end - self._overlap > until for end in ends.values())
         if until is None or since is None or past:
             return self.source.samples(wanted, since, until)
+        low = set(self._partial)
         parts = self._answers(list(self._begins(wanted, ends, until)), since, until)
+        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
+        said = self._judged(kept, parts, until, low)
         # What is stored is older, and goes first: samples are in order.
-        return joined([self._context(wanted, parts, ends, until), *parts], self._source_of(parts))
+        whole = joined([self._context(kept, parts), *parts], self._source_of(parts))
+        return replace(whole, warnings=(*whole.warnings, *said))
+
+    def _judged(
+        self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: Set[str]
+    ) -> list[str]:
+        """What is to be said of series whose stored history is not that of what came; it is fetched anew.
+
+        Of those that are `partial`, now or before, it cannot be told.
+        """
+        low = partial | {name for part in parts for name in part.lower_bounds}
+        came = _came(parts)
+        said = []
+        for one in kept:
+            name = one.unique_id
+            fresh = name not in low and self._renewed.get(name, _day_before(until)) <= _day_before(until)
+            why = _another(one, *came[name], self._remote.step_s) if fresh and name in came else ""
+            if why:
+                self._anew.add(name)
+                self._renewed[name] = self._unfilled[name] = until
+                self._again.pop(name, None)
+                said.append(f"{name}: {why}; its history is fetched anew")
+        return said
+
+    @property
+    def owes_another(self) -> bool:
+        """Whether a history is to be fetched anew, for the stored one has another meaning."""
+        return bool(self._anew)
 
     @property
     def _overlap(self) -> timedelta:
@@ -122,18 +159,17 @@ class Following:
                 self._partial.pop(name, None)
         return answer
 
-    def _context(
-        self, wanted: Sequence[str], parts: Sequence[Samples], ends: Mapping[str, datetime], until: datetime
-    ) -> Samples:
-        """What is stored of the last day and did not just come again.
+    def _context(self, kept: Sequence[Series], parts: Sequence[Samples]) -> Samples:
+        """What is stored of the last day and did not just come again; nothing that has another meaning.
 
         Of a series whose answer may be too low all of it stays beside it: of two the larger counts.
         """
-        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
         first = _firsts(parts)
         low = {name for part in parts for name in part.lower_bounds}
         return as_samples(
-            _before(one, None if one.unique_id in low else first.get(one.unique_id)) for one in kept
+            _before(one, None if one.unique_id in low else first.get(one.unique_id))
+            for one in kept
+            if one.unique_id not in self._anew
         )
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
@@ -144,7 +180,7 @@ class Following:
         mine = self.mine(series)
         ends = self._history.ends(mine)
         edge = now - timedelta(seconds=CONTEXT_S)
-        behind = (name for name in mine if ends.get(name, since) < edge)
+        behind = (name for name in mine if name in self._anew or ends.get(name, since) < edge)
         return [name for name in behind if self._again.get(name, now) <= now]
 
     def fill(
@@ -155,7 +191,7 @@ class Following:
         Each is fetched from where its stored history ends, at the earliest `since`. Raises MetricsError for
         the first group that fails; those behind it are tried at the next call, before it.
         """
-        ends = self._history.ends(series)
+        ends = {name: end for name, end in self._history.ends(series).items() if name not in self._anew}
         order = sorted(series, key=lambda name: ends.get(name, since))
         done = 0
         for name in series:
@@ -169,6 +205,7 @@ class Following:
             self._again |= dict.fromkeys(answered, now + timedelta(seconds=TRIED_AGAIN_S))
             for name in answered:
                 self._unfilled.pop(name, None)
+                self._anew.discard(name)
             done += len(names)
             yield done
 
@@ -208,6 +245,34 @@ def _nothing(names: Sequence[str], error: MetricsError) -> Samples:
 
 def _day_before(moment: datetime) -> datetime:
     return moment - timedelta(seconds=CONTEXT_S)
+
+
+def _came(parts: Sequence[Samples]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Stamps in seconds since 1970 UTC and values of each series that came, in ascending time."""
+    found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    for part in parts:
+        order = np.lexsort((part.ds, part.unique_id.astype(str)))
+        names, first = np.unique(part.unique_id[order].astype(str), return_index=True)
+        stamps = part.ds[order].astype("datetime64[s]").astype(np.int64)
+        pieces = zip(np.split(stamps, first[1:]), np.split(part.y[order], first[1:]), strict=True)
+        found |= {str(name): piece for name, piece in zip(names, pieces, strict=False)}
+    return found
+
+
+def _another(stored: Series, stamps: NDArray[np.int64], y: NDArray[np.float64], step_s: int) -> str:
+    """Why what came is another series than the stored one, "" where it is the same."""
+    if len(stamps) > 1 and stored.step_s != step_s and np.median(np.diff(stamps)) == step_s:
+        return f"its step was {stored.step_s} s, and is {step_s} s now"
+    at, off = np.divmod(stamps - round(stored.start.timestamp()), stored.step_s)
+    common = (off == 0) & (at >= 0) & (at < len(stored.y))
+    before, after = stored.y[at[common]], y[common]
+    known = np.isfinite(before) & np.isfinite(after)
+    before, after = before[known], after[known]
+    size = np.maximum(np.abs(before), np.abs(after))
+    if len(before) < LEAST_COMMON or np.median(np.abs(before - after) - OTHER * size) <= 0:
+        return ""
+    was, now = np.median(before), np.median(after)
+    return f"what was told of its last hour is another thing now ({was:.4g} was, {now:.4g} is): a new query?"
 
 
 def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:

@@ -74,6 +74,8 @@ def observe(app: App, *, ahead_s: int = 0) -> Seen:
     }
     answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now, ahead_s=ahead_s))
     gaps += unfilled
+    if any(isinstance(source, Following) and source.owes_another for source in app.metrics):
+        gaps += back_fill(app, within_s=FILL_S)
     unanswered = _unanswered(app, gaps)
     pools, owners, unlisted = _managed(app, answers, gaps)
     today = foreseen.samples_of_today(answers)

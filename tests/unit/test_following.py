@@ -32,6 +32,7 @@ class Server:
         self.partial = {}
         self.down = False
         self.broken = set()
+        self.scale = 1.0
 
     def known(self):
         return self.series
@@ -49,7 +50,7 @@ class Server:
         return Samples(
             unique_id=np.repeat(np.array(series, dtype=object), minutes.size),
             ds=np.tile(minutes * STEP, len(series)).astype("datetime64[s]").astype("datetime64[us]"),
-            y=np.tile(minutes.astype(float) * (0.5 if self.partial else 1.0), len(series)),
+            y=np.tile(minutes.astype(float) * (0.5 if self.partial else self.scale), len(series)),
             line=np.full(size, -1),
             source="server",
             lower_bounds={name: self.partial[name] for name in series if name in self.partial},
@@ -264,3 +265,47 @@ def test_a_group_that_fails_does_not_stand_before_the_others_for_ever(history):
         list(following.fill([*bad, *good], since, NOW, lambda _samples: None))
     assert "z" in following.unfilled([*bad, *good], NOW)
     assert following.missing([*bad, *good], since, NOW) == good
+
+
+def test_a_query_of_another_meaning_has_its_history_fetched_anew(history):
+    """What was stored is not laid beside it, it is told, and owed until the whole past came anew."""
+    server = Server("a", "b")
+    following = filled(server, history, ["a", "b"])
+    server.scale = 0.001
+    later, since = NOW + timedelta(minutes=5), NOW - timedelta(days=2)
+    answer = following.samples(["a", "b"], since, later)
+    assert sum("a new query?" in word for word in answer.warnings) == 2
+    assert answer.y.max() < 1e6
+    assert set(following.unfilled(["a", "b"], later)) == {"a", "b"}
+    assert following.missing(["a", "b"], since, later) == ["a", "b"]
+    list(following.fill(["a", "b"], since, later, lambda part: history.append_all(series_of(part))))
+    assert (following.missing(["a", "b"], since, later), following.owes_another) == ([], False)
+    (one,) = history.read(["a"], since, later)
+    assert one.y == pytest.approx(np.arange(len(one.y)) * 0.001 + since.timestamp() / STEP * 0.001, rel=1e-6)
+    again = following.samples(["a", "b"], since, later + timedelta(minutes=1))
+    assert not again.warnings
+
+
+def test_a_partial_answer_is_no_query_of_another_meaning(history):
+    """However much is lacking, nothing is thrown away for it, nor when it is whole again."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    server.partial = {"a": "a shard did not answer"}
+    later = NOW + timedelta(hours=2)
+    history.append_all(series_of(following.samples(["a"], NOW - timedelta(days=2), later)))
+    server.partial = {}
+    answer = following.samples(["a"], NOW - timedelta(days=2), later + timedelta(minutes=1))
+    assert not answer.warnings
+    assert not following.owes_another
+
+
+def test_another_step_has_its_history_fetched_anew(history):
+    """Points that come every minute are not laid beside those of every five."""
+    server = Server("a")
+    start = NOW - timedelta(days=2)
+    history.append(Series(unique_id="a", start=start, step_s=300, y=np.ones(2 * 288)))
+    following = Following(server, server, history)
+    answer = following.samples(["a"], start, NOW)
+    assert any("its step was 300 s, and is 60 s now" in word for word in answer.warnings)
+    assert following.missing(["a"], start, NOW) == ["a"]
+    assert answer.ds.min() >= np.datetime64("2026-03-02T06:00", "us")
