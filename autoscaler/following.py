@@ -6,7 +6,7 @@ or partial, and hands on the last day with what is new: the input gate judges ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -72,7 +72,7 @@ class Following:
         past = until is not None and any(end - self._overlap > until for end in ends.values())
         if until is None or since is None or past:
             return self.source.samples(wanted, since, until)
-        low = set(self._partial)
+        low = frozenset(self._partial)
         parts = self._answers(list(self._begins(wanted, ends, until)), since, until)
         kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
         said = self._judged(kept, parts, until, low)
@@ -81,7 +81,7 @@ class Following:
         return replace(whole, warnings=(*whole.warnings, *said))
 
     def _judged(
-        self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: Set[str]
+        self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
     ) -> list[str]:
         """What is to be said of series whose stored history is not that of what came; it is fetched anew.
 
