@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+PROMETHEUS_DEADLINE_S = 50  # a turn waits 60 s for its sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class PrometheusSource:
     queries: Mapping[str, str]
     step_s: int = 60
     timeout_s: int = 30
-    deadline_s: int = 50
+    deadline_s: int = PROMETHEUS_DEADLINE_S
     tenant: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     username: str = ""

@@ -7,16 +7,20 @@ or partial, and hands on the last day with what is new: the input gate judges ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autoscaler.errors import MetricsError
 from autoscaler.ports import Samples
 from forecasts.types import Series
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from autoscaler.ports import Metrics, Remote
     from autoscaler.store.history import History
 
@@ -25,6 +29,11 @@ CONTEXT_S = 86400  # the past that new points are judged beside
 AT_ONCE = 50  # series that are filled in together
 TRIED_AGAIN_S = 3600  # after so long a series of which nothing came is filled in again,
 FAILED_AGAIN_S = 300  # and one whose source failed
+GIVEN_UP_S = 86400  # after so long of failing a series goes on with what there is
+LEAST_COMMON = 10  # steps that were told twice, from which on it is judged whether they are the same series
+OTHER = 0.25  # of two tellings that differ by so much in half of their steps one has another meaning
+ANEW_S = 86400  # a history is fetched anew once in so long
+RECENT_S = 7200  # series followed until then are asked together, all others for the whole last day
 
 
 class Following:
@@ -36,6 +45,14 @@ class Following:
         self._remote, self._history = remote, history
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
         self._again: dict[str, datetime] = {}  # when filling in may be tried again
+        self._unfilled: dict[str, datetime] = {}  # since when filling in is due, or fails
+        self._anew: set[str] = set()  # series whose stored history has another meaning than what comes now
+        self._renewed: dict[str, datetime] = {}  # when that was last found
+
+    @property
+    def delay_s(self) -> int:
+        """How much later than their end periods come from a source that is well, in seconds."""
+        return self._remote.delay_s
 
     def mine(self, series: Sequence[str]) -> list[str]:
         """Those of the series that this source has queries for."""
@@ -46,65 +63,124 @@ class Following:
         """The points of the last day up to `until`, those of the store with what is new; see the port.
 
         A window that ends before what is stored (that of a past event) is asked of the source as it is.
-        A series of which nothing is stored is asked for its last day: `fill` fetches the rest.
+        A series of which nothing is stored is asked for its last day: `fill` fetches the rest. A series
+        whose query fails costs no other one its answer. MetricsError where nothing was answered.
         """
         wanted = self.mine(series)
         ends = self._history.ends(wanted)
-        if until is None or since is None or any(end > until for end in ends.values()):
+        # The newest step that is stored may end after now; what lies further ahead is another time's.
+        past = until is not None and any(end - self._overlap > until for end in ends.values())
+        if until is None or since is None or past:
             return self.source.samples(wanted, since, until)
-        parts = [
-            self._asked(names, max(begin, since), until) for begin, names in self._begins(wanted, ends, until)
-        ]
-        return joined([*parts, self._context(wanted, parts, ends, until)], self._source_of(parts))
+        low = frozenset(self._partial)
+        parts = self._answers(list(self._begins(wanted, ends, until)), since, until)
+        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
+        said = self._judged(kept, parts, until, low)
+        # What is stored is older, and goes first: samples are in order.
+        whole = joined([self._context(kept, parts), *parts], self._source_of(parts))
+        return replace(whole, warnings=(*whole.warnings, *said))
+
+    def _judged(
+        self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
+    ) -> list[str]:
+        """What is to be said of series whose stored history is not that of what came; it is fetched anew.
+
+        Of those that are `partial`, now or before, it cannot be told.
+        """
+        low = partial | {name for part in parts for name in part.lower_bounds}
+        came = _came(parts)
+        said = []
+        for one in kept:
+            name = one.unique_id
+            fresh = name not in low and self._renewed.get(name, _day_before(until)) <= _day_before(until)
+            why = _another(one, *came[name], self._remote.step_s) if fresh and name in came else ""
+            if why:
+                self._anew.add(name)
+                self._renewed[name] = self._unfilled[name] = until
+                self._again.pop(name, None)
+                said.append(f"{name}: {why}; its history is fetched anew")
+        return said
+
+    @property
+    def owes_another(self) -> bool:
+        """Whether a history is to be fetched anew, for the stored one has another meaning."""
+        return bool(self._anew)
+
+    @property
+    def _overlap(self) -> timedelta:
+        return timedelta(seconds=max(OVERLAP_S, OVERLAP_STEPS * self._remote.step_s))
 
     def _begins(
         self, wanted: Sequence[str], ends: Mapping[str, datetime], until: datetime
     ) -> Iterator[tuple[datetime, list[str]]]:
-        """From when each series is asked, those of one hour together."""
-        overlap = timedelta(seconds=max(OVERLAP_S, OVERLAP_STEPS * self._remote.step_s))
+        """From when each series is asked: those that are followed from a full hour on, others a day back."""
         context = until - timedelta(seconds=CONTEXT_S)
+        recent = until - timedelta(seconds=RECENT_S)
         found: dict[datetime, list[str]] = {}
         for name in wanted:
             end = ends.get(name)
-            begin = context if end is None else max(context, end - overlap)
-            begin = max(context, min(begin, self._partial.get(name, begin)))
+            begin = context if end is None else min(end, until) - self._overlap
+            begin = min(begin, self._partial.get(name, begin))
             hour = begin.replace(minute=0, second=0, microsecond=0)
-            found.setdefault(hour, []).append(name)
-        for hour, names in found.items():
-            yield max(hour, context), names
+            found.setdefault(hour if begin >= recent else context, []).append(name)
+        for begin, names in found.items():
+            yield max(begin, context), names
+
+    def _answers(
+        self, groups: Sequence[tuple[datetime, list[str]]], since: datetime, until: datetime
+    ) -> list[Samples]:
+        """What each group was answered, all asked at once: they share the deadline of a turn."""
+        if not groups:
+            return []
+
+        def ask(group: tuple[datetime, list[str]]) -> Samples | MetricsError:
+            begin, names = group
+            try:
+                return self._asked(names, max(begin, since), until)
+            except MetricsError as error:
+                return error
+
+        with ThreadPoolExecutor(len(groups), thread_name_prefix="following") as pool:
+            answers = list(pool.map(ask, groups))
+        errors = [answer for answer in answers if isinstance(answer, MetricsError)]
+        if len(errors) == len(answers):
+            raise errors[0]
+        return [
+            _nothing(names, answer) if isinstance(answer, MetricsError) else answer
+            for (_, names), answer in zip(groups, answers, strict=True)
+        ]
 
     def _asked(self, names: Sequence[str], since: datetime, until: datetime) -> Samples:
         answer = self.source.samples(names, since, until)
         for name in names:
             if name in answer.lower_bounds:
                 self._partial.setdefault(name, since)
-            else:
+            elif name not in answer.unanswered:
                 self._partial.pop(name, None)
         return answer
 
-    def _context(
-        self, wanted: Sequence[str], parts: Sequence[Samples], ends: Mapping[str, datetime], until: datetime
-    ) -> Samples:
-        """What is stored of the last day and did not just come again.
+    def _context(self, kept: Sequence[Series], parts: Sequence[Samples]) -> Samples:
+        """What is stored of the last day and did not just come again; nothing that has another meaning.
 
         Of a series whose answer may be too low all of it stays beside it: of two the larger counts.
         """
-        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
         first = _firsts(parts)
         low = {name for part in parts for name in part.lower_bounds}
         return as_samples(
-            _before(one, None if one.unique_id in low else first.get(one.unique_id)) for one in kept
+            _before(one, None if one.unique_id in low else first.get(one.unique_id))
+            for one in kept
+            if one.unique_id not in self._anew
         )
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
-        return parts[0].source if parts else "no query"
+        return next((part.source for part in parts if part.source), "no query")
 
     def missing(self, series: Sequence[str], since: datetime, now: datetime) -> list[str]:
         """Those of the series of whose time from `since` on more than the last day was never fetched."""
         mine = self.mine(series)
         ends = self._history.ends(mine)
         edge = now - timedelta(seconds=CONTEXT_S)
-        behind = (name for name in mine if ends.get(name, since) < edge)
+        behind = (name for name in mine if name in self._anew or ends.get(name, since) < edge)
         return [name for name in behind if self._again.get(name, now) <= now]
 
     def fill(
@@ -112,22 +188,91 @@ class Following:
     ) -> Iterator[int]:
         """Fetch the past of the named series and give it to `keep`; how many are done, as they are.
 
-        Each is fetched from where its stored history ends, at the earliest `since`. Raises MetricsError.
+        Each is fetched from where its stored history ends, at the earliest `since`. Raises MetricsError for
+        the first group that fails; those behind it are tried at the next call, before it.
         """
-        ends = self._history.ends(series)
+        ends = {name: end for name, end in self._history.ends(series).items() if name not in self._anew}
         order = sorted(series, key=lambda name: ends.get(name, since))
         done = 0
-        self._again |= dict.fromkeys(series, now + timedelta(seconds=FAILED_AGAIN_S))
+        for name in series:
+            self._unfilled.setdefault(name, now)
         for names in (order[at : at + AT_ONCE] for at in range(0, len(order), AT_ONCE)):
             begin = max(since, min(ends.get(name, since) for name in names))
-            keep(self.source.samples(names, begin, now))
-            self._again |= dict.fromkeys(names, now + timedelta(seconds=TRIED_AGAIN_S))
+            self._again |= dict.fromkeys(names, now + timedelta(seconds=FAILED_AGAIN_S))
+            answer = self.source.samples(names, begin, now)
+            answered = [name for name in names if name not in answer.unanswered]
+            keep(answer)
+            self._again |= dict.fromkeys(answered, now + timedelta(seconds=TRIED_AGAIN_S))
+            for name in answered:
+                self._unfilled.pop(name, None)
+                self._anew.discard(name)
             done += len(names)
             yield done
+
+    def unfilled(self, series: Sequence[str], now: datetime) -> dict[str, str]:
+        """Why some of the series have no whole history: filling in failed, or their turn has not come.
+
+        What is new of them is not to be kept: nobody would ask for what lies before it any more. After a day
+        of failing a series is let go on without.
+        """
+        given_up = now - timedelta(seconds=GIVEN_UP_S)
+        return {
+            name: f"{name}: its history could not be fetched yet; it is asked for again"
+            for name in series
+            if self._unfilled.get(name, given_up) > given_up
+        }
+
+
+def delays(sources: Sequence[Metrics], series: Sequence[str]) -> dict[str, int]:
+    """How late the periods of each series come from sources that are well, in seconds; the longest of it."""
+    found: dict[str, int] = {}
+    for source in sources:
+        if isinstance(source, Following):
+            for name in source.mine(series):
+                found[name] = max(found.get(name, 0), source.delay_s)
+    return found
+
+
+def _nothing(names: Sequence[str], error: MetricsError) -> Samples:
+    """The answer of a group whose queries all failed."""
+    return replace(
+        as_samples(iter(())),
+        source="",
+        warnings=(f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}: {error}",),
+        unanswered=dict.fromkeys(names, str(error)),
+    )
 
 
 def _day_before(moment: datetime) -> datetime:
     return moment - timedelta(seconds=CONTEXT_S)
+
+
+def _came(parts: Sequence[Samples]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Stamps in seconds since 1970 UTC and values of each series that came, in ascending time."""
+    found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    for part in parts:
+        order = np.lexsort((part.ds, part.unique_id.astype(str)))
+        names, first = np.unique(part.unique_id[order].astype(str), return_index=True)
+        stamps = part.ds[order].astype("datetime64[s]").astype(np.int64)
+        pieces = zip(np.split(stamps, first[1:]), np.split(part.y[order], first[1:]), strict=True)
+        found |= {str(name): piece for name, piece in zip(names, pieces, strict=False)}
+    return found
+
+
+def _another(stored: Series, stamps: NDArray[np.int64], y: NDArray[np.float64], step_s: int) -> str:
+    """Why what came is another series than the stored one, "" where it is the same."""
+    if len(stamps) > 1 and stored.step_s != step_s and np.median(np.diff(stamps)) == step_s:
+        return f"its step was {stored.step_s} s, and is {step_s} s now"
+    at, off = np.divmod(stamps - round(stored.start.timestamp()), stored.step_s)
+    common = (off == 0) & (at >= 0) & (at < len(stored.y))
+    before, after = stored.y[at[common]], y[common]
+    known = np.isfinite(before) & np.isfinite(after)
+    before, after = before[known], after[known]
+    size = np.maximum(np.abs(before), np.abs(after))
+    if len(before) < LEAST_COMMON or np.median(np.abs(before - after) - OTHER * size) <= 0:
+        return ""
+    was, now = np.median(before), np.median(after)
+    return f"what was told of its last hour is another thing now ({was:.4g} was, {now:.4g} is): a new query?"
 
 
 def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:
@@ -181,4 +326,5 @@ def joined(parts: Sequence[Samples], source: str) -> Samples:
         rejected=tuple(reason for part in parts for reason in part.rejected),
         lower_bounds={name: why for part in parts for name, why in part.lower_bounds.items()},
         warnings=tuple(dict.fromkeys(word for part in parts for word in part.warnings)),
+        unanswered={name: why for part in parts for name, why in part.unanswered.items()},
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from autoscaler import backlogs, foreseen, former
 from autoscaler.answers import listed, sampled
 from autoscaler.errors import LoadlineError, MetricsError
-from autoscaler.following import Following
+from autoscaler.following import Following, delays
 from autoscaler.metrics.sources import gate_sources
 from autoscaler.ports import Samples
 from autoscaler.settled import settle
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 HISTORY_S = 35 * 86400  # five weeks: two weekly seasons and what the models learn from
 SOURCE_DEADLINE_S = 60.0
+FILL_S = 120.0  # a turn fills in history for so long; the rest waits for the next one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,11 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
 
     Past events are read that are imitated now, or within `ahead_s` seconds. `on_fill` as in `back_fill`.
     """
+    unfilled = back_fill(app, on_fill, within_s=FILL_S)
     now = app.clock.now()
-    signals = tuple(dict.fromkeys(signal.series for signal in app.policy.interlocks.signals))
-    wanted = tuple(dict.fromkeys((*app.configuration.series(), *signals)))
-    asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *signals)))
+    wanted = tuple(dict.fromkeys((*app.configuration.series(), *app.configuration.signals())))
+    asked = asked_of(app)
     since = now - timedelta(seconds=HISTORY_S)
-    unfilled = back_fill(app, on_fill)
     jobs: dict[str, Callable[[], object]] = {
         f"provider {name}": partial(listed, provider) for name, provider in app.providers.items()
     }
@@ -74,16 +74,20 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
     }
     answers, gaps = _ask(jobs | foreseen.questions(app, sampled, since, now, ahead_s=ahead_s))
     gaps += unfilled
+    if any(isinstance(source, Following) and source.owes_another for source in app.metrics):
+        gaps += back_fill(app, within_s=FILL_S)
     unanswered = _unanswered(app, gaps)
     pools, owners, unlisted = _managed(app, answers, gaps)
     today = foreseen.samples_of_today(answers)
     gated = _gated(today, app, now)
-    app.history.append_all(gated.series)
+    behind = _unfilled(app, asked, now)
+    app.history.append_all(one for one in gated.series if one.unique_id not in behind)
     stored = {series.unique_id: series for series in app.history.read(asked, since, now)}
+    stored |= {one.unique_id: one for one in gated.series if one.unique_id in behind}
     kept, refused = former.one_history(
         app.configuration.formerly(),
         stored,
-        former.refusals(_as_a_whole(app, gated, stored, now), asked) | _lower_bounds(today),
+        former.refusals(_as_a_whole(app, gated, stored, now), asked) | behind | _lower_bounds(today),
         wanted,
     )
     kept, refused = backlogs.drained(app.configuration, kept, refused)
@@ -110,6 +114,11 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
         to_learn=to_learn,
         imitated=foreseen.past(app, answers, now, ahead_s=ahead_s),
     )
+
+
+def asked_of(app: App) -> tuple[str, ...]:
+    """Every series that the sources are asked for: of pools, with former ids, and of signals; each once."""
+    return tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *app.configuration.signals())))
 
 
 def _ask(jobs: Mapping[str, Callable[[], object]]) -> tuple[dict[str, object], list[Gap]]:
@@ -202,13 +211,20 @@ def _unanswered(app: App, gaps: Sequence[Gap]) -> dict[str, str]:
     }
 
 
-def back_fill(app: App, on_progress: Callable[[int, int], None] | None = None) -> list[Gap]:
+def back_fill(
+    app: App,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    within_s: float = float("inf"),
+) -> list[Gap]:
     """Fetch the history of series over a network that are new, or were not followed for a day; a gap for each
-    source that fails. `on_progress` is given how many series are done, and of how many.
+    source that fails. `on_progress` is given how many series are done, and of how many. After `within_s`
+    seconds no further request begins: what is left waits for the next call.
     """
     now = app.clock.now()
+    ends = time.monotonic() + within_s
     since = now - timedelta(seconds=HISTORY_S)
-    asked = tuple(dict.fromkeys((*former.with_former_ids(app.configuration), *app.configuration.signals())))
+    asked = asked_of(app)
     jobs = [
         (source, missing)
         for source in app.metrics
@@ -226,10 +242,22 @@ def back_fill(app: App, on_progress: Callable[[int, int], None] | None = None) -
             for done in source.fill(missing, since, now, keep):
                 if on_progress is not None:
                     on_progress(before + done, total)
+                if time.monotonic() > ends:
+                    break
         except MetricsError as error:
             gaps.append(Gap(source=f"history {number}", code=type(error).__name__, why=str(error)))
         before += len(missing)
     return gaps
+
+
+def _unfilled(app: App, asked: Sequence[str], now: datetime) -> dict[str, str]:
+    """The series whose past is still to be fetched, and why: they may let a pool grow, and shrink none."""
+    return {
+        name: why
+        for source in app.metrics
+        if isinstance(source, Following)
+        for name, why in source.unfilled(asked, now).items()
+    }
 
 
 def _as_a_whole(app: App, gated: Gated, known: Mapping[str, Series], now: datetime) -> Gated:
@@ -269,4 +297,5 @@ def _limits(app: App, now: datetime) -> Limits:
         longest_gap_s=fresh.longest_gap_s,
         window_s=fresh.window_s,
         steady=app.configuration.counts() | {signal.series for signal in app.policy.interlocks.signals},
+        delays=delays(app.metrics, asked_of(app)),
     )

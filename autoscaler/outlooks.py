@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler import engine, foreseen, full, recall
+from autoscaler.following import delays
 from forecasts import frame
 from forecasts.fallback import last_resort
 from forecasts.types import HOUR_S, Forecast
@@ -101,9 +102,14 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
         refusals.append(f"{pool.id}: there is no forecast that passes the gate")
     known = [demand for demand in pool.demands if demand.series in seen.series]
     capacities = [d.unit_capacity for d in known]
-    demand = to_learn = sizing.demand_units([seen.series[d.series] for d in known], capacities, end=now)
+    late_s = [_late_s(app, seen, demand.series) for demand in known]
+    demand = to_learn = sizing.demand_units(
+        [seen.series[d.series] for d in known], capacities, end=now, late_s=late_s
+    )
     if any(seen.learnt[d.series] is not seen.series[d.series] for d in known):
-        to_learn = sizing.demand_units([seen.learnt[d.series] for d in known], capacities, end=now)
+        to_learn = sizing.demand_units(
+            [seen.learnt[d.series] for d in known], capacities, end=now, late_s=late_s
+        )
     ahead = None
     if forecast is not None:
         ahead = sizing.quantiles_by_step(
@@ -125,3 +131,16 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
         to_learn=to_learn,
         censored=full.censored(app.configuration.pools[pool.id], pool, seen.series, demand),
     )
+
+
+def _late_s(app: App, seen: Seen, series: str) -> float:
+    """How late a metric may be in seconds and still count as fresh: what is held speaks for it until then.
+
+    A backlog as demand is as late as the later one of what waits and what arrives.
+    """
+    declared = (demand for pool in app.configuration.pools.values() for demand in pool.demands)
+    arrivals = {d.backlog.arrivals for d in declared if d.series == series and d.backlog is not None}
+    names = [name for name in (series, *arrivals) if name is not None and name in seen.series]
+    late = delays(app.metrics, names)
+    periods = app.policy.freshness.periods
+    return max((periods * seen.series[name].step_s + late.get(name, 0) for name in names), default=0)

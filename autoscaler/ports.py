@@ -101,6 +101,7 @@ class Samples:
     the file, or -1. `rejected` counts rows that could not even be parsed, with the first reason. `kind`
     tells a gauge from a counter, whose rate per second is the demand. `lower_bounds` says of a series why
     its true values may be larger (a partial answer); `warnings` is what else the source said, for people.
+    `unanswered` says of a series why its query failed: that it has no samples tells nothing then.
     """
 
     unique_id: NDArray[np.object_]
@@ -112,6 +113,7 @@ class Samples:
     kind: Kind = "gauge"
     lower_bounds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
+    unanswered: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +173,10 @@ class Remote(Protocol):
     @property
     def step_s(self) -> int:
         """The distance of its points in seconds; their stamps are multiples of it since 1970 UTC."""
+
+    @property
+    def delay_s(self) -> int:
+        """How long after its end a period is asked for at the earliest, in seconds; 0 for at once."""
 
     def known(self) -> Sequence[str]:
         """The series that it has queries for; no other may be asked for."""

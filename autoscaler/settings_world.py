@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from autoscaler import connections as to
 from autoscaler.settings_kinds import Duration, Name, PathText, Section, SomeTime, shown
@@ -49,6 +49,18 @@ class PrometheusSection(Section):
     ca_file: PathText | None = Field(default=None, description="Certificates that vouch for the server.")
     cert_file: PathText | None = Field(default=None, description="Our own certificate (mTLS).")
     key_file: PathText | None = Field(default=None, description="The key of that certificate.")
+
+    @model_validator(mode="after")
+    def _every_key_counts(self) -> PrometheusSection:
+        if self.timeout > to.PROMETHEUS_DEADLINE_S:
+            raise ValueError(f"timeout: all queries together have {to.PROMETHEUS_DEADLINE_S} s; write less")
+        if self.token_file and (self.username or self.password_file):
+            raise ValueError("give either token_file or username and password_file, not both")
+        if bool(self.username) is not bool(self.password_file):
+            raise ValueError("username and password_file belong together; give both")
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is the key of cert_file; give that too")
+        return self
 
     def settled(self, name: str, files: Files) -> to.PrometheusSource:
         """Frozen, with absolute paths."""

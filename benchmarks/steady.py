@@ -30,6 +30,7 @@ class Server:
     """A day's wave and a week's, with noise that depends on series and minute alone."""
 
     step_s = STEP_S
+    delay_s = 0
 
     def __init__(self, names: Sequence[str]) -> None:
         """`names` are the series that there are."""

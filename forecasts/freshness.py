@@ -22,11 +22,11 @@ def stale(series: Series, limits: Limits, notices: list[Notice]) -> Notice | Non
         return about(Code.EMPTY, name, f"{name}: no sound sample is left")
     last = series.start + timedelta(seconds=step_s * int(np.flatnonzero(there)[-1]))
     now = limits.now or last + timedelta(seconds=step_s)
-    age = (now - last).total_seconds()
-    if age > limits.periods * step_s:
+    age, delay_s = (now - last).total_seconds(), limits.delays.get(name, 0)
+    if age > limits.periods * step_s + delay_s:
         return about(Code.STALE, name, f"{name}: the last sample is {spoken(age)} old, at {last:%FT%TZ}")
-    # The window runs up to the last step that was over at `now`, whether or not a sample came for it.
-    due = max(0, int((now - series.start).total_seconds() // step_s))
+    # The window runs up to the last step that was due at `now`, whether or not a sample came for it.
+    due = max(0, int(((now - series.start).total_seconds() - delay_s) // step_s))
     there = np.r_[there, np.zeros(max(0, due - there.size), dtype=bool)][:due]
     begin = max(0, due - limits.window_s // step_s)
     old, recent = _longest_hole(there[:begin]), _longest_hole(there[begin:])

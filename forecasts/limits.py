@@ -48,7 +48,8 @@ class Limits:
     A series is refused when its last sample is more than `periods` steps old, or when of its last `window_s`
     less than `completeness` is there or a gap is longer than `longest_gap_s`, and when it is stuck or ends in
     the zeros of an outage (`forecasts/suspect.py`), which those named in `steady` are not: a pool's size
-    may stand still for weeks, and at zero.
+    may stand still for weeks, and at zero. `delays`: a series whose source gives a period so many seconds
+    after its end, and later than others, is judged as of so long ago.
     """
 
     now: datetime | None = None
@@ -63,6 +64,7 @@ class Limits:
     kind: Kind = "gauge"
     keep_spikes: bool = False
     steady: frozenset[str] = frozenset()
+    delays: Mapping[str, int] = field(default_factory=dict)
     earliest: datetime = EARLIEST
     last_year_ends: datetime = LATEST
 

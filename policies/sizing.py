@@ -36,14 +36,20 @@ def unit_capacity_at_p99(values: Floats, units: float) -> float:
     return p99 / units
 
 
-def demand_units(metrics: Sequence[Series], capacities: Sequence[float], *, end: datetime) -> Series:
+def demand_units(
+    metrics: Sequence[Series],
+    capacities: Sequence[float],
+    *,
+    end: datetime,
+    late_s: Sequence[float] = (),
+) -> Series:
     """The pool's demand in units up to `end`: at each step the largest over its metrics.
 
     The metrics are brought to the finest grid among them (a coarser value is held within its step). A step
     where no metric is there is NaN, and so are steps up to `end` that have no sample yet; but the newest
-    value of a metric that is at most LATE_STEPS of its own steps late goes on to `end`, so that a metric
-    that is on time does not speak for one that is late. BadInput where a step does not divide another or a
-    capacity is not positive.
+    value of a metric that is at most LATE_STEPS of its own steps late, or as many seconds as `late_s` says of
+    it, goes on to `end`, so that a metric that is on time does not speak for one that is late. BadInput
+    where a step does not divide another or a capacity is not positive.
     """
     if any(capacity <= 0 for capacity in capacities):
         raise BadInput(f"{metrics[0].unique_id}: unit capacity must be above zero")
@@ -51,25 +57,25 @@ def demand_units(metrics: Sequence[Series], capacities: Sequence[float], *, end:
     start = min(series.start for series in metrics)
     steps = max(0, int((end - start).total_seconds() // step))
     out = np.full(steps, np.nan)
-    for series, capacity in zip(metrics, capacities, strict=True):
+    for series, capacity, late in zip(metrics, capacities, late_s or [0.0] * len(metrics), strict=True):
         held, rest = divmod(series.step_s, step)
         first = (series.start - start).total_seconds()
         if rest or first % step:
             raise BadInput(f"{series.unique_id}: its grid does not fit a step of {step} s")
-        values = np.repeat(_to_the_end(series, end) / capacity, held)
+        values = np.repeat(_to_the_end(series, end, late) / capacity, held)
         place = slice(int(first // step), int(first // step) + len(values))
         part = out[place]
         part[...] = np.fmax(part, values[: len(part)])
     return Series(unique_id=metrics[0].unique_id, start=start, step_s=step, y=out)
 
 
-def _to_the_end(series: Series, end: datetime) -> Floats:
+def _to_the_end(series: Series, end: datetime, late_s: float) -> Floats:
     """The values of one metric until `end`, its newest one held where it is only late."""
     steps = max(0, int((end - series.start).total_seconds() // series.step_s))
     y = np.full(steps, np.nan)
     y[: min(steps, len(series.y))] = series.y[:steps]
     known = np.flatnonzero(~np.isnan(y))
-    if len(known) and steps - 1 - known[-1] <= LATE_STEPS:
+    if len(known) and steps - 1 - known[-1] <= max(LATE_STEPS, late_s / series.step_s):
         y[known[-1] :] = y[known[-1]]
     return y
 

@@ -25,13 +25,15 @@ MORE_POINTS = 250_000  # for every so many points a call may take its time once 
 class Answer:
     """What came of one series: begins of periods in seconds since 1970 UTC, and values; both [points].
 
-    `lower_bound` says why the true values may be larger, `warnings` what else there is to say.
+    `lower_bound` says why the true values may be larger, `warnings` what else there is to say, `unanswered`
+    why the query failed.
     """
 
     stamps: NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64))
     y: NDArray[np.float64] = field(default_factory=lambda: np.array([], dtype=np.float64))
     lower_bound: str = ""
     warnings: tuple[str, ...] = ()
+    unanswered: str = ""
 
 
 def named(series: Sequence[str], known: Sequence[str], source: str) -> list[str]:
@@ -86,6 +88,7 @@ def together(
     stamps: list[NDArray[np.int64]] = []
     values: list[NDArray[np.float64]] = []
     for name, answer in answers.items():
+        told += [f"{name}: {answer.unanswered}"] if answer.unanswered else []
         told += answer.warnings
         at, first = np.unique(answer.stamps, return_index=True)
         y = answer.y[first]
@@ -105,6 +108,7 @@ def together(
         source=source,
         lower_bounds={name: answer.lower_bound for name, answer in answers.items() if answer.lower_bound},
         warnings=tuple(dict.fromkeys(told)),
+        unanswered={name: answer.unanswered for name, answer in answers.items() if answer.unanswered},
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -74,6 +74,11 @@ class CloudWatchMetrics:
         """See the port."""
         return self._source.step_s
 
+    @property
+    def delay_s(self) -> int:
+        """See the port."""
+        return self._source.delay_s
+
     def known(self) -> Sequence[str]:
         """See the port."""
         return tuple(self._source.queries)
@@ -112,12 +117,15 @@ class CloudWatchMetrics:
         if len(errors) == len(outcomes):
             raise unanswered(self._told_name, errors) from errors[0]
         answers: dict[str, Answer] = {}
+        lost: dict[str, str] = {}
         for batch, outcome in zip(made, outcomes, strict=True):
             if isinstance(outcome, ProviderError):
                 told.append(f"{len(batch)} series from {batch[0]} on have no answer: {outcome}")
+                lost |= dict.fromkeys(batch, str(outcome))
             else:
                 answers |= outcome
-        return together(answers, span, source=self._told_name, warnings=told)
+        samples = together(answers, span, source=self._told_name, warnings=told)
+        return replace(samples, unanswered={**samples.unanswered, **lost})
 
     def examine(self) -> Sequence[Check]:
         """Rights, the age of each query's newest point, clock skew, and what the calls cost a month."""
@@ -171,7 +179,7 @@ class CloudWatchMetrics:
                     waiting += [part[half:], part[:half]]
                 else:
                     why = f"{error} (one of {len(part)} queries asked together)" if half else str(error)
-                    answers |= {name: Answer(warnings=(f"{name}: refused: {why}",)) for name in part}
+                    answers |= {name: Answer(unanswered=f"refused: {why}") for name in part}
         return answers
 
     def _pages(
@@ -229,12 +237,12 @@ class CloudWatchMetrics:
     def _answer(self, name: str, found: _Found) -> Answer:
         said = tuple(f"{name}: {text}" for text in dict.fromkeys(found.messages))
         if found.status in _FAILED:
-            return Answer(warnings=(f"{name}: {_FAILED[found.status]}", *said))
+            return Answer(unanswered=_FAILED[found.status], warnings=said)
         labels = len(found.labels) if self._query(name).expression else 1
         if (several := max(found.several, labels)) > 1:
             some = ", ".join(sorted(found.labels)[:3])
             why = f"{several} series came ({some}); wrap the expression in SUM(...)"
-            return Answer(warnings=(f"{name}: refused: {why}", *said))
+            return Answer(unanswered=f"refused: {why}", warnings=said)
         y = np.array(found.values, dtype=np.float64)
         if self._query(name).per_second:
             y = y / self._source.step_s

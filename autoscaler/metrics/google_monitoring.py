@@ -61,6 +61,11 @@ class GoogleMonitoringMetrics:
         """See the port."""
         return self._source.step_s
 
+    @property
+    def delay_s(self) -> int:
+        """See the port."""
+        return self._source.delay_s
+
     def known(self) -> Sequence[str]:
         """See the port."""
         return tuple(self._source.queries)
@@ -95,7 +100,7 @@ class GoogleMonitoringMetrics:
         if len(errors) == len(outcomes):
             raise unanswered(self._told_name, errors) from errors[0]
         answers = {
-            name: Answer(warnings=(f"{name}: no answer: {one}",)) if isinstance(one, ProviderError) else one
+            name: Answer(unanswered=f"no answer: {one}") if isinstance(one, ProviderError) else one
             for name, one in zip(names, outcomes, strict=True)
         }
         return together(answers, span, source=self._told_name, warnings=told)
@@ -156,7 +161,7 @@ class GoogleMonitoringMetrics:
             request.page_token = page.next_page_token
         else:
             part.append(f"more than {MOST_PAGES} pages; ask for a shorter time")
-        return _answer(name, list(found.values()), part)
+        return _answer(list(found.values()), part)
 
     def _page(self, call: Any, request: Any, deadline: float) -> Any:
         """One page as the plain message of protobuf, which is read ten times as fast as its wrapper."""
@@ -279,14 +284,12 @@ def _number(value: Any, name: str) -> float | None:
     return None if kind is None else float(getattr(value, kind))
 
 
-def _answer(name: str, found: Sequence[Stamped], part: Sequence[str]) -> Answer:
+def _answer(found: Sequence[Stamped], part: Sequence[str]) -> Answer:
     """What came of a query: nothing, one series, or several, which is refused."""
     lower_bound = "; ".join(dict.fromkeys(part))
     if len(found) > 1:
         mend = "set a reducer such as REDUCE_SUM, or narrow the filter"
-        return Answer(
-            lower_bound=lower_bound, warnings=(f"{name}: refused: {len(found)} series came; {mend}",)
-        )
+        return Answer(lower_bound=lower_bound, unanswered=f"refused: {len(found)} series came; {mend}")
     points = [point for series in found for point in series]
     return Answer(
         stamps=np.array([at for at, _value in points], dtype=np.int64),

@@ -45,6 +45,11 @@ class PrometheusMetrics:
         """The distance of the points in seconds."""
         return self._source.step_s
 
+    @property
+    def delay_s(self) -> int:
+        """None: a point is what the server knows at its stamp."""
+        return 0
+
     def known(self) -> Sequence[str]:
         """The series that there are queries for."""
         return tuple(self._source.queries)
@@ -142,4 +147,5 @@ def _samples(source: str, answers: Mapping[str, Points | MetricsError]) -> Sampl
         source=source,
         lower_bounds={name: answer.lower_bound for name, answer in found.items() if answer.lower_bound},
         warnings=tuple(warnings),
+        unanswered={name: str(one) for name, one in answers.items() if isinstance(one, MetricsError)},
     )

@@ -64,8 +64,10 @@ def _address(source: PrometheusSource) -> tuple[str, str, str]:
         parts = urlsplit(source.url)
         port = "" if parts.port is None else f":{parts.port}"
         host = parts.hostname or ""
-    except ValueError as error:
-        raise MetricsError(f"prometheus {source.name}: its url is none ({error}); mend `url`") from error
+    except ValueError:  # what it says may show a piece of a password
+        raise MetricsError(
+            f"prometheus {source.name}: its url is none; write http://HOST:PORT, and a user in `username`"
+        ) from None
     if parts.scheme not in {"http", "https"} or not host:
         raise MetricsError(f"prometheus {source.name}: `url` must begin with http:// or https:// and a host")
     if parts.query or parts.fragment:

@@ -113,7 +113,7 @@ class Conversation:
     def late(self, query: str) -> Unanswered:
         """The error of what the deadline cut off."""
         why = f"no answer within the {self._source.deadline_s} s for all queries of the source together"
-        return self.fault(query, why, "narrow the queries, ask for less at once, or raise `deadline`")
+        return self.fault(query, why, "narrow the queries, record them with rules, or lengthen `step`")
 
     def hidden(self, text: str) -> str:
         """The text in one line, without our secrets."""

@@ -104,6 +104,10 @@ SLIPS = {
     "no kind": ("kind: prometheus\n    url", "url", 3, "kind is missing"),
     "key of a source": ("step: 30s", "stpe: 30s", 5, "did you mean step?"),
     "password in an address": ("//prometheus", "//u:p@prometheus", 4, "an address holds no password"),
+    "a time-out nobody waits for": ("step: 30s", "timeout: 2m", 3, "all queries together have 50 s"),
+    "two ways to be let in": ("step: 30s", "username: me", 3, "not both"),
+    "a name without password": ("token_file: secrets/token", "username: me", 3, "belong together"),
+    "a key without certificate": ("step: 30s", "key_file: k.pem", 3, "give that too"),
     "no address": ("http://prometheus:9090/", "prometheus:9090", 4, "is no address"),
     "no queries": (
         "queries: {web_rps: 'sum(rate(http_requests_total[2m]))'}",

@@ -24,12 +24,15 @@ class Server:
     """A source with one value a minute for each series, the minute since 1970; it notes what it was asked."""
 
     step_s = STEP
+    delay_s = 0
 
     def __init__(self, *series, begins=NOW - timedelta(days=3)):
         self.series, self.begins = series, begins
         self.asked = []
         self.partial = {}
         self.down = False
+        self.broken = set()
+        self.scale = 1.0
 
     def known(self):
         return self.series
@@ -38,16 +41,20 @@ class Server:
         self.asked.append((tuple(series), since, until))
         if self.down:
             raise MetricsError("down")
+        if self.broken.issuperset(series):
+            raise MetricsError(f"no query of {series} can be asked")
+        broken, series = self.broken & set(series), [name for name in series if name not in self.broken]
         first = max(since, self.begins)
         minutes = np.arange(-(-int(first.timestamp()) // STEP), int(until.timestamp()) // STEP)
         size = minutes.size * len(series)
         return Samples(
             unique_id=np.repeat(np.array(series, dtype=object), minutes.size),
             ds=np.tile(minutes * STEP, len(series)).astype("datetime64[s]").astype("datetime64[us]"),
-            y=np.tile(minutes.astype(float) * (0.5 if self.partial else 1.0), len(series)),
+            y=np.tile(minutes.astype(float) * (0.5 if self.partial else self.scale), len(series)),
             line=np.full(size, -1),
             source="server",
             lower_bounds={name: self.partial[name] for name in series if name in self.partial},
+            unanswered=dict.fromkeys(broken, "refused"),
         )
 
 
@@ -194,3 +201,111 @@ def test_filling_in_goes_by_groups_and_tells_how_many_are_done(count):
     assert sorted(name for asked, _, _ in server.asked for name in asked) == sorted(names)
     assert max(len(asked) for asked, _, _ in server.asked) <= AT_ONCE
     assert len(kept) == len(done)
+
+
+def test_a_query_that_always_fails_costs_no_other_series_its_answer(history):
+    """Also when it is the only one that is asked for a whole day: the others come, it is told."""
+    server = Server("a", "bad")
+    server.broken = {"bad"}
+    following = filled(server, history, ["a", "bad"])
+    answer = following.samples(["a", "bad"], NOW - timedelta(days=35), NOW + timedelta(minutes=5))
+    assert set(answer.unique_id) == {"a"}
+    assert answer.ds.max() == np.datetime64("2026-03-02T08:04", "us")
+    assert "bad" in answer.unanswered
+    assert any("can be asked" in word for word in answer.warnings)
+    server.down = True
+    with pytest.raises(MetricsError):
+        following.samples(["a", "bad"], NOW - timedelta(days=35), NOW + timedelta(minutes=6))
+
+
+def test_a_second_look_within_a_step_does_not_ask_for_the_past_again(history):
+    """The newest step that is stored ends after now; that is no reason to ask for five weeks."""
+    server = Server("a")
+    filled(server, history, ["a"], now=NOW + timedelta(seconds=60))
+    following = Following(server, server, history)
+    now = NOW + timedelta(seconds=20)
+    answer = following.samples(["a"], NOW - timedelta(days=35), now)
+    assert now - server.asked[-1][1] <= timedelta(minutes=75)
+    assert len(np.unique(answer.ds)) == len(answer.ds)
+
+
+def test_samples_of_a_series_come_in_order(history):
+    """What is stored before what is new: nothing is told as out of order."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    answer = following.samples(["a"], NOW - timedelta(days=35), NOW + timedelta(minutes=5))
+    assert (np.diff(answer.ds) > np.timedelta64(0)).all()
+
+
+def test_history_that_could_not_be_fetched_is_owed_until_it_comes(history):
+    """A failure, of all or of one query, leaves a series unfilled; it is asked for again, for a day."""
+    server = Server("a", "b")
+    server.broken = {"b"}
+    following = filled(server, history, ["a", "b"])
+    assert set(following.unfilled(["a", "b"], NOW)) == {"b"}
+    since, later = NOW - timedelta(days=2), NOW + timedelta(minutes=5)
+    assert following.missing(["a", "b"], since, later) == ["b"]
+    with pytest.raises(MetricsError):
+        list(following.fill(["b"], since, later, lambda _samples: None))
+    assert set(following.unfilled(["a", "b"], later)) == {"b"}
+    assert following.unfilled(["b"], NOW + timedelta(days=1)) == {}
+    server.broken = set()
+    list(following.fill(["b"], since, later, lambda _samples: None))
+    assert following.unfilled(["a", "b"], later) == {}
+
+
+def test_a_group_that_fails_does_not_stand_before_the_others_for_ever(history):
+    """Those behind a group of which every query fails are owed, and are asked for at the next call."""
+    bad, good = [f"a{number}" for number in range(AT_ONCE)], ["z"]
+    server = Server(*bad, *good)
+    server.broken = set(bad)
+    following = Following(server, server, history)
+    since = NOW - timedelta(days=2)
+    with pytest.raises(MetricsError):
+        list(following.fill([*bad, *good], since, NOW, lambda _samples: None))
+    assert "z" in following.unfilled([*bad, *good], NOW)
+    assert following.missing([*bad, *good], since, NOW) == good
+
+
+def test_a_query_of_another_meaning_has_its_history_fetched_anew(history):
+    """What was stored is not laid beside it, it is told, and owed until the whole past came anew."""
+    server = Server("a", "b")
+    following = filled(server, history, ["a", "b"])
+    server.scale = 0.001
+    later, since = NOW + timedelta(minutes=5), NOW - timedelta(days=2)
+    answer = following.samples(["a", "b"], since, later)
+    assert sum("a new query?" in word for word in answer.warnings) == 2
+    assert answer.y.max() < 1e6
+    assert set(following.unfilled(["a", "b"], later)) == {"a", "b"}
+    assert following.missing(["a", "b"], since, later) == ["a", "b"]
+    list(following.fill(["a", "b"], since, later, lambda part: history.append_all(series_of(part))))
+    assert (following.missing(["a", "b"], since, later), following.owes_another) == ([], False)
+    (one,) = history.read(["a"], since, later)
+    assert one.y == pytest.approx(np.arange(len(one.y)) * 0.001 + since.timestamp() / STEP * 0.001, rel=1e-6)
+    again = following.samples(["a", "b"], since, later + timedelta(minutes=1))
+    assert not again.warnings
+
+
+def test_a_partial_answer_is_no_query_of_another_meaning(history):
+    """However much is lacking, nothing is thrown away for it, nor when it is whole again."""
+    server = Server("a")
+    following = filled(server, history, ["a"])
+    server.partial = {"a": "a shard did not answer"}
+    later = NOW + timedelta(hours=2)
+    history.append_all(series_of(following.samples(["a"], NOW - timedelta(days=2), later)))
+    server.partial = {}
+    answer = following.samples(["a"], NOW - timedelta(days=2), later + timedelta(minutes=1))
+    assert not answer.warnings
+    assert not following.owes_another
+
+
+def test_another_step_has_its_history_fetched_anew(history):
+    """Points that come every minute are not laid beside those of every five."""
+    server = Server("a")
+    start = NOW - timedelta(days=2)
+    history.append(Series(unique_id="a", start=start, step_s=300, y=np.ones(2 * 288)))
+    following = Following(server, server, history)
+    answer = following.samples(["a"], start, NOW)
+    assert any("its step was 300 s, and is 60 s now" in word for word in answer.warnings)
+    assert following.missing(["a"], start, NOW) == ["a"]
+    assert answer.ds.min() >= np.datetime64("2026-03-02T06:00", "us")

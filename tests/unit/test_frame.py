@@ -168,6 +168,26 @@ def test_freshness_is_three_steps():
     assert len(stale.series) == 1
 
 
+@pytest.mark.parametrize("late", range(0, 60, 7))
+@pytest.mark.parametrize("delay_s", [0, 60, 120, 600])
+def test_a_source_that_is_late_by_design_is_as_fresh_as_another(late, delay_s):
+    """What came `delay_s` after the end of its period, at any moment of the minute, is fresh; nothing that is
+    three steps older than that is.
+    """
+    now = T0 + timedelta(hours=3, seconds=late)
+    over = int((now - T0 - timedelta(seconds=delay_s)).total_seconds() // 60)  # periods that were asked for
+    stamps = [T0 + timedelta(minutes=minute) for minute in range(over)]
+
+    def said(count):
+        ds = np.array([stamp.replace(tzinfo=None) for stamp in stamps[:count]], dtype="datetime64[us]")
+        limits = Limits(now=now, delays={"web": delay_s})
+        return gate(np.full(count, "web", dtype=object), ds, np.ones(count), limits, strict=False).refused
+
+    assert not said(over)
+    assert not said(over - 1)
+    assert said(over - 3)["web"].code is Code.STALE
+
+
 def test_ninety_percent_must_be_there():
     """Under 90 % of the last 14 days the series is refused, though no gap is long."""
     some = [m for m in range(0, 5 * 1000, 5) if m % 50 != 25]

@@ -61,6 +61,13 @@ def test_p3_a_metric_on_time_does_not_speak_for_one_that_is_late():
     assert demand_units([cpu, series([95] * 5)], [1.0, 1.0], end=after(9)).y[-1] == 5
 
 
+def test_a_metric_may_be_as_late_as_its_source_is():
+    """Where its own lateness is told, the newest value of a metric goes on for so long, and no longer."""
+    cpu, queue = series([5] * 9), series([95] * 3)
+    assert demand_units([cpu, queue], [1.0, 1.0], end=after(9), late_s=[0, 360]).y[-1] == 95
+    assert demand_units([cpu, queue], [1.0, 1.0], end=after(9), late_s=[0, 300]).y[-1] == 5
+
+
 def test_coarser_metrics_are_held_and_other_begins_are_placed():
     """Five-minute points hold for their minutes, a later begin leaves its place empty."""
     got = demand_units([series([1, 7], step_s=300), series([3, 4], minutes=4)], [1.0, 1.0], end=after(10))
