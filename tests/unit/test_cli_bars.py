@@ -47,7 +47,7 @@ def test_a_plan_tells_the_forecast_and_its_history(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(plan_command.flags, "bars", Recorded)
     real = observing.back_fill
 
-    def fill(app, on_progress=None):
+    def fill(app, on_progress=None, **_within):
         on_progress(1, 5)
         return real(app, on_progress)
 
