@@ -70,7 +70,7 @@ def test_a_sound_cluster_has_nothing_to_mend(shell, cluster):
     code, failed = _failed(shell)
     assert (code, failed) == (0, {})
     text = shell("doctor").out
-    assert "minReplicas of HorizontalPodAutoscaler web" in text
+    assert "minReplicas of HorizontalPodAutoscaler web" in " ".join(text.split())
     assert all(len(line) <= 120 for line in text.splitlines())
     assert not (shell.folder / "loadline.db").exists()
 

@@ -182,6 +182,7 @@ class SimulatedApp:
     providers: Any
     lease: Any
     node: Any
+    outlasting: Any = ()
 
 
 class Node:

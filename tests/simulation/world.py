@@ -335,7 +335,7 @@ def _senses() -> Iterator[None]:
     real = (turning.observe, turning.look_ahead, turning.live, turning.decide)
     current: list[Any] = []
 
-    def observe(app: Any) -> Any:
+    def observe(app: Any, **_: Any) -> Any:
         current[:] = [app]
         return node.observe(app)
 

@@ -210,7 +210,8 @@ def test_closed_lists():
         "INSUFFICIENT_DATA", "MAXIMUM", "LIVE_DEMAND", "FROZEN", "PROTECTED", "COOL_DOWN", "STEP",
         "CHANGE_BUDGET", "SERVICE_LEVEL", "INCIDENT", "DEPLOYING", "ZONE_IMPAIRED", "UNREADY", "WARM_UP",
         "RECENT_GROWTH", "PENDING_WORK", "IN_FLIGHT", "FREEZE_WINDOW", "FLAPPING", "MONEY_BUDGET",
-        "FLEET_SHARE", "MODE", "APPROVAL", "NOT_CONFIRMED", "LEASE",
+        "FLEET_SHARE", "MODE", "APPROVAL", "NOT_CONFIRMED", "LEASE", "OWNED", "SUSPENDED", "NODE_PRESSURE",
+        "DISRUPTION_BUDGET",
     }  # fmt: skip
     assert {one.value for one in UndoClass} == {"reversible", "recoverable", "irreversible"}
     assert kind_of(1, 2) is ActionKind.SCALE_OUT
