@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from autoscaler import backlogs, foreseen, former
 from autoscaler.answers import listed, sampled
+from autoscaler.declared import DeclaredPool
 from autoscaler.errors import LoadlineError, MetricsError
 from autoscaler.following import Following, delays
 from autoscaler.metrics.sources import gate_sources
@@ -180,17 +181,19 @@ def _managed(
         for name, declared in sorted(app.configuration.pools.items())
         if name not in owners and declared.provider in cut
     }
-    gaps += [_absent(name, why) for name, why in absent.items()]
+    gaps += [_absent(app.configuration.pools[name], why) for name, why in absent.items()]
     gaps[:] = [_with_its_pools(app, gap) for gap in gaps]
     unlisted = {name: f"the list was cut: {why}" for name, why in absent.items() if why}
     return sorted(pools, key=lambda pool: pool.id), owners, unlisted
 
 
-def _absent(name: str, cut: str) -> Gap:
+def _absent(declared: DeclaredPool, cut: str) -> Gap:
     """The gap of a pool that its provider does not list; `cut` is why that list is not whole, "" if it is."""
+    name = declared.id
     if cut:
         return Gap(source=name, code="NOT_SEEN", why=f"{name} is not in a list that was cut: {cut}")
-    return Gap(source=name, code="NOT_FOUND", why=f"{name} is in no provider's list")
+    what = name if declared.target in {"", name} else f"{name} ({declared.target})"
+    return Gap(source=name, code="NOT_FOUND", why=f"{what} is in no provider's list")
 
 
 def _with_its_pools(app: App, gap: Gap) -> Gap:

@@ -16,7 +16,7 @@ from policies.deeds import Deed
 from policies.model import Pool
 from policies.plan import Action, Change, Outcome, Status
 
-UNDERWAY_S = 150  # a call's deadline (30 s), a clock's skew (60 s), and how late a reading may be (60 s)
+UNDERWAY_S = 300  # a call's deadline (30 s), a clock's skew (60 s), and how late a reading may be (210 s)
 GIVEN_UP_S = 86400  # what could not be told for a day will not be told by asking again
 
 

@@ -298,6 +298,7 @@ class Node:
             gaps += unseen
             owners |= dict.fromkeys((pool.id for pool in shown), wired)
         demands = self.wire.call(Point.METRICS, world.demands)
+        sizes |= {pool.id: max(pool.desired, sizes[pool.id]) for pool in pools}
         now = self.clock.now()
         outlooks = {pool.id: _outlook(pool, demands[pool.id], now) for pool in pools if pool.id in demands}
         live = {name: found.known for name, found in demands.items() if name in outlooks}

@@ -29,7 +29,7 @@ class View:
     """What a node saw at a look, and the truth at that moment.
 
     `live` is the newest demand in units by pool, None where it was not known; `sizes` the true ones, after
-    `known` changes of ours.
+    `known` changes of ours, or the larger ones that late readings showed: a share is of what is shown.
     """
 
     at: float
