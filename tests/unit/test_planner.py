@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from policies import planner, scalers
-from policies.model import CapacityType, Offering, Snapshot
-from policies.plan import Fact, Guard
+from policies.model import CapacityType, Learnt, Offering, Snapshot
+from policies.plan import Fact, Guard, Reason
 from policies.plan_json import plan_from_json, plan_to_json
 from policies.policy import Policy, PoolPolicy, Step
 from policies.standing import Standing
@@ -178,3 +178,61 @@ def test_a_shrink_is_not_followed_by_growth_at_the_same_moment(scaler, size, dem
         world = Snapshot(taken_at=draw.NOW, pools=(draw.simple_pool("api", before),))
         made = planner.plan(world, {"api": outlook}, policy)
         assert [a.after for a in made.actions] == ([after] if before == size else [])
+
+
+def told(**changes):
+    """The proposal of a pool of 6 units in 3 zones for demand of 6.5 units now."""
+    outlook = replace(draw.outlook("api", [6.5]), model="ridge", levels=(0.5, 0.9995), **changes)
+    pool = replace(
+        draw.simple_pool("api", 6),
+        ready={"a": 2, "b": 2, "c": 2},
+        lead_time_s=420,
+        lever="minReplicas of HorizontalPodAutoscaler api",
+        learnt=(Learnt(name="lead time", value=420, unit="s", source="ready", why="the p90 of 9 growths"),),
+    )
+    policy = Policy(default=PoolPolicy(scaler="static", survive_zone_loss=True))
+    return planner._proposal(pool, 7, outlook, policy, (6.0, 8.25))
+
+
+def test_a_proposal_tells_every_figure_it_was_made_from():
+    """In order: demand now, the peak, the rule, what is set and learnt, events, notes, and the spare."""
+    made = told(events=("sale: x1.5",), notes=("learning: day 3 of 14",), censored=np.array([True]))
+    assert made.because == (
+        Fact(name="demand now", value=6.5, unit="units", window="at least, the pool was full"),
+        Fact(
+            name="0.9995 quantile of demand over the lead time",
+            value=8.25,
+            unit="units",
+            source="ridge",
+            window="420 s",
+        ),
+        Fact(name="scaler", value="static"),
+        Fact(name="sets", value="minReplicas of HorizontalPodAutoscaler api"),
+        Fact(name="lead time", value=420, unit="s", source="ready", window="the p90 of 9 growths"),
+        Fact(name="event", value="sale: x1.5"),
+        Fact(name="forecast", value="learning: day 3 of 14"),
+        Fact(name="spare for the loss of a zone", value=4, unit="units"),
+    )
+    assert (made.wanted, made.need, made.reason, made.peaks) == (11, 7, Reason.FORECAST_PEAK, (6.0, 8.25))
+    assert told().because[0] == Fact(name="demand now", value=6.5, unit="units")
+
+
+def test_events_and_minimums_raise_what_a_scaler_wants():
+    """A multiplier rounds up, a declared least is kept, and of all of them the largest counts."""
+    policy = Policy(default=PoolPolicy(scaler="static"))
+    pool = draw.simple_pool("api", 6)
+
+    def wanted(sized, **changes):
+        made = planner._proposal(pool, sized, replace(draw.outlook("api", [2.0]), **changes), policy)
+        return made.wanted, made.need, made.reason
+
+    assert wanted(7) == (7, 2, Reason.FORECAST_PEAK)
+    assert wanted(7, multiplier=1.5) == (11, 2, Reason.FORECAST_PEAK)
+    assert wanted(4, multiplier=2.0) == (8, 2, Reason.FORECAST_PEAK)
+    assert wanted(1, least=2.5) == (3, 2, Reason.DEMAND_LOW)
+    assert wanted(1, least=6.0) == (6, 2, Reason.FORECAST_PEAK)
+    assert wanted(1) == (2, 2, Reason.DEMAND_LOW)
+    assert (
+        wanted(9, standing=Standing(units=9, because=(Fact(name="plan", value="hpa"),)))[2] is Reason.OWN_PAST
+    )
+    assert wanted(9, standing=Standing(units=9))[2] is Reason.FORECAST_PEAK
