@@ -221,6 +221,8 @@ def test_ctrl_c_in_the_middle_of_work_ends_in_130(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background of a script has SIGINT ignored, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - before any thread
     )
     for _ in range(3000):
         if program.poll() is not None or children_of(program.pid):
