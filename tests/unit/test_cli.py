@@ -221,7 +221,7 @@ def test_ctrl_c_in_the_middle_of_work_ends_in_130(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background of a script has SIGINT ignored, and so would what it starts.
+        # Tests that run in the background of a script have SIGINT ignored, and so would what they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread
     )
     for _ in range(3000):
