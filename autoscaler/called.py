@@ -23,7 +23,7 @@ class Called:
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """See the port."""
         pools, gaps = self._pools.list()
-        return tuple(self._renamed(pool) for pool in pools if not self._is_taken(pool.id)), gaps
+        return self._shown(pools), gaps
 
     def read(self, pool_id: str) -> Pool:
         """See the port."""
@@ -36,6 +36,9 @@ class Called:
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """See the port."""
         return self._pools.rehearse(self._id(pool_id), size, version=version)
+
+    def _shown(self, pools: Sequence[Pool]) -> tuple[Pool, ...]:
+        return tuple(self._renamed(pool) for pool in pools if not self._is_taken(pool.id))
 
     def _is_taken(self, target: str) -> bool:
         return target in self._ids and target not in self._names

@@ -8,14 +8,16 @@ it, for leaving must always be possible; a daemon that leads does.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autoscaler import apply as applying
 from autoscaler import retelling, settling
 from autoscaler.bootstrap import connected_to
+from autoscaler.called import Called
 from autoscaler.errors import Denied, LoadlineError, NotFound, UsageError
 from autoscaler.lease import kept
 from autoscaler.ports import ORIGINAL_SIZE, Pools, Releases
@@ -65,31 +67,34 @@ class Found:
     gaps: Sequence[Gap]
 
 
-class Leaving:
+class Leaving(Called):
     """The `Pools` port over a provider in which to resize is to release; with its own ids, and deadlines."""
 
-    def __init__(self, provider: Pools, ids: Mapping[str, str], *, family: Family = LONG) -> None:
-        """`ids` are the provider's, by the configuration's names."""
-        self._provider, self._ids, self._family = provider, ids, family
-        self._names = {target: name for name, target in ids.items()}
+    def __init__(
+        self, pools: Pools, names: Mapping[str, str], *, taken: Collection[str] = (), family: Family = LONG
+    ) -> None:
+        """`names` as of `Called`; `taken` are further names, of pools of other providers."""
+        super().__init__(pools, names)
+        self._taken, self._family = frozenset(taken), family
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
-        """See the port."""
-        pools, gaps = within(self._provider.list, LISTING)
-        return tuple(self._named(pool) for pool in pools), gaps
+        """See the port. A pool that is not shown and bears our mark is a gap."""
+        pools, gaps = within(self._pools.list, LISTING)
+        hidden = (pool for pool in pools if self._is_taken(pool.id) and ORIGINAL_SIZE in pool.labels)
+        return self._shown(pools), (*gaps, *map(_unnamed, hidden))
 
     def read(self, pool_id: str) -> Pool:
         """See the port."""
-        return self._named(within(lambda: self._provider.read(self._id(pool_id)), self._family))
+        return within(partial(super().read, pool_id), self._family)
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
         """Give it back; the provider knows the size itself. As `Releases.release`."""
         del size
-        owner = self._provider
+        owner = self._pools
         if not isinstance(owner, Releases):
             raise NotImplementedError(f"the provider of {pool_id} cannot give it back")
         target = self._id(pool_id)
-        return self._named(within(lambda: owner.release(target, version=version, key=key), self._family))
+        return self._renamed(within(lambda: owner.release(target, version=version, key=key), self._family))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """No provider rehearses it."""
@@ -99,13 +104,15 @@ class Leaving:
     @property
     def releases(self) -> bool:
         """Whether the provider can give a pool back."""
-        return isinstance(self._provider, Releases)
+        return isinstance(self._pools, Releases)
 
-    def _id(self, name: str) -> str:
-        return self._ids.get(name, name)
+    def _is_taken(self, target: str) -> bool:
+        return super()._is_taken(target) or (target in self._taken and target not in self._names)
 
-    def _named(self, pool: Pool) -> Pool:
-        return replace(pool, id=self._names.get(pool.id, pool.id))
+
+def _unnamed(pool: Pool) -> Gap:
+    why = f"{pool.id} bears our mark, and another pool has that name; declare it by one of its own"
+    return Gap(source=f"provider {pool.provider}", code="UNNAMED", why=f"{why}, with target: {pool.id}")
 
 
 def find(app: App) -> Found:
@@ -113,19 +120,19 @@ def find(app: App) -> Found:
     pools: dict[str, Pool] = {}
     owners: dict[str, Leaving] = {}
     gaps: list[Gap] = []
+    declared = app.configuration.pools.values()
     for name, settings in app.configuration.providers.items():
-        declared = (pool for pool in app.configuration.pools.values() if pool.provider == name)
-        ids = {pool.id: pool.target for pool in declared}
+        names = {pool.target: pool.id for pool in declared if pool.provider == name}
+        taken = {pool.id for pool in declared if pool.provider != name} | set(pools)
         try:
-            leaving = Leaving(connected_to(name, settings, app.clock), ids)
+            leaving = Leaving(connected_to(name, settings, app.clock), names, taken=taken)
             listed, unseen = leaving.list()
         except LoadlineError as error:
             gaps.append(Gap(source=f"provider {name}", code=type(error).__name__, why=str(error)))
             continue
         gaps += unseen
-        for pool in listed:
-            pools.setdefault(pool.id, pool)
-            owners.setdefault(pool.id, leaving)
+        pools |= {pool.id: pool for pool in listed}
+        owners |= dict.fromkeys((pool.id for pool in listed), leaving)
     return Found(pools=pools, owners=owners, gaps=tuple(gaps))
 
 

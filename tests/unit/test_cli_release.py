@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from autoscaler.store.database import connect
 from autoscaler.store.trail import SqlTrail
 from autoscaler.store.verdicts import SqlVerdicts
 from policies.plan import Reason, Status
+from tests.contract.test_pools import pool
 from tests.worlds import small
 
 
@@ -100,6 +102,40 @@ def test_a_pool_by_another_name_is_named_as_configured(shell):
     (shell.folder / "loadline.yaml").write_text(text.replace("  api:\n", "  shop:\n    target: api\n"))
     assert shell("release shop --why over").out.startswith("  given back shop  ")
     assert sizes(shell.folder)["api"] == 20
+
+
+def test_an_id_that_is_another_pools_name_is_not_given_back_for_it(shell):
+    """Where api is the name of the group web, the group api is not taken for it, and is told by `--all`."""
+    before = sizes(shell.folder)
+    text = (shell.folder / "loadline.yaml").read_text()
+    head, tail = text[: text.index("  web:")], text[text.index("  api:") :].partition("\n")[2]
+    (shell.folder / "loadline.yaml").write_text(f"{head}  api:\n    target: web\n{tail}")
+    assert f"  api  {before['web']} -> 4\n" in shell("release api --dry-run --why look").out
+    answer = shell("release --all --why leaving")
+    assert answer.code == 1
+    assert answer.out == f"  given back api  {before['web']} -> 4\n"
+    assert "api bears our mark, and another pool has that name; declare it by one of its own" in answer.err
+    assert sizes(shell.folder) == {**before, "web": 4}
+    own = f"  shop:\n    target: api\n{tail}"
+    (shell.folder / "loadline.yaml").write_text(f"{head}  api:\n    target: web\n{tail}{own}")
+    assert shell("release --all --why leaving").code == 0
+    assert sizes(shell.folder)["api"] == 20
+
+
+def test_no_pool_of_another_provider_is_given_back_by_a_configured_name(tmp_path, monkeypatch):
+    """A name means the pool of its own provider, whichever provider is listed first."""
+    clouds = {name: FakeCloud(str(tmp_path / name), SetClock(small.END)) for name in ("a", "b")}
+    for size, name in ((4, "a"), (6, "b")):
+        mark = {ORIGINAL_SIZE: "3"} if name == "b" else {}
+        clouds[name].create_all([pool(one, desired=size, labels=mark) for one in ("web", "other")])
+    monkeypatch.setattr(releasing, "connected_to", lambda name, *_given: clouds[name])
+    configured = {"web": SimpleNamespace(id="web", target="web", provider="b")}
+    configuration = SimpleNamespace(providers=dict.fromkeys(clouds), pools=configured)
+    found = releasing.find(SimpleNamespace(configuration=configuration, clock=SetClock(small.END)))
+    assert {name: one.desired for name, one in found.pools.items()} == {"web": 6, "other": 4}
+    assert found.owners["web"].read("web").desired == 6
+    (gap,) = found.gaps
+    assert gap.why.startswith("other bears our mark, and another pool has that name")
 
 
 def test_where_the_size_is_the_owners_only_the_marks_go(shell):
