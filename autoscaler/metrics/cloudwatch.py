@@ -6,7 +6,6 @@ CloudWatch refuses, and a series it fails at, is absent and told; the others are
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ import numpy as np
 from autoscaler import aws
 from autoscaler.connections import CloudWatchQuery, CloudWatchSource
 from autoscaler.errors import Invalid, MetricsError, ProviderError, Throttled, Unreachable
-from autoscaler.metrics.answers import Answer, asked, named, seconds_for, together, unanswered
+from autoscaler.metrics.answers import Answer, together
 from autoscaler.metrics.cloudwatch_examination import Examination
 from autoscaler.metrics.cloudwatch_queries import (
     MOST_POINTS,
@@ -31,9 +30,9 @@ from autoscaler.metrics.cloudwatch_queries import (
     wrong,
 )
 from autoscaler.metrics.examining import span_s
-from autoscaler.metrics.periods import Window, window
+from autoscaler.metrics.periodic import Periodic
+from autoscaler.metrics.periods import Window
 from autoscaler.ports import Check, Clock, Samples
-from policies.units import format_duration
 
 PERMISSIONS = ("cloudwatch:GetMetricData", "cloudwatch:ListMetrics")
 WORKERS = 4  # requests at once: CloudWatch lets 50 a second, and 4 full ones
@@ -55,7 +54,7 @@ class _Found:
     several: int = 1  # series in one page
 
 
-class CloudWatchMetrics:
+class CloudWatchMetrics(Periodic[CloudWatchSource]):
     """The ports `Metrics`, `Remote` and `Examines` over one account and region. Safe for several threads."""
 
     def __init__(self, source: CloudWatchSource, clock: Clock, *, client: Any = None) -> None:
@@ -63,59 +62,15 @@ class CloudWatchMetrics:
 
         MetricsError where a query cannot be asked; the message names it and the mend.
         """
+        super().__init__(source, clock, client, kind="CloudWatch", reach_s=reach_s(source.step_s))
         if why := wrong(source):
-            raise MetricsError(f"CloudWatch {source.name}: {why}")
-        self._source, self._clock, self._made = source, clock, client
-        self._turn = threading.Lock()
+            raise MetricsError(f"{self._told_name}: {why}")
         self._skew_s: float | None = None
 
-    @property
-    def step_s(self) -> int:
-        """See the port."""
-        return self._source.step_s
-
-    @property
-    def delay_s(self) -> int:
-        """See the port."""
-        return self._source.delay_s
-
-    def known(self) -> Sequence[str]:
-        """See the port."""
-        return tuple(self._source.queries)
-
-    def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
-        """The points of the named series (all if none is named) with since <= ds < until; begins of periods.
-
-        Only periods that were over `delay_s` ago. What CloudWatch keeps no longer at this step is told in
-        the warnings. MetricsError where nothing was answered; where some was, the rest is absent and told.
-        """
-        source = self._source
-        names = named(series, self.known(), self._told_name)
-        span = window(
-            since,
-            until,
-            self._clock.now(),
-            step_s=source.step_s,
-            delay_s=source.delay_s,
-            reach_s=reach_s(source.step_s),
-        )
-        told = [self._short(span)] if span.short else []
-        if not names or not span.periods:
-            return together({}, span, source=self._told_name, warnings=told)
-        made = batches(names, source.queries, span.periods)
-        try:
-            client = self._client()
-        except ProviderError as error:
-            raise unanswered(self._told_name, [error]) from error
-        outcomes = asked(
-            made,
-            partial(self._ask, client, span),
-            workers=WORKERS,
-            seconds=seconds_for(source.timeout_s, span.periods * len(names)),
-        )
-        errors = [one for one in outcomes if isinstance(one, ProviderError)]
-        if len(errors) == len(outcomes):
-            raise unanswered(self._told_name, errors) from errors[0]
+    def _samples(self, client: Any, names: Sequence[str], span: Window, told: list[str]) -> Samples:
+        made = batches(names, self._source.queries, span.periods)
+        seconds = self._seconds(span, names)
+        outcomes = self._asked(made, partial(self._ask, client, span), workers=WORKERS, seconds=seconds)
         answers: dict[str, Answer] = {}
         lost: dict[str, str] = {}
         for batch, outcome in zip(made, outcomes, strict=True):
@@ -142,32 +97,21 @@ class CloudWatchMetrics:
             return (look.refused(error), look.price())
         return (*look.queries(samples), look.skew(self._skew_s), look.price())
 
-    @property
-    def _told_name(self) -> str:
-        return f"CloudWatch {self._source.name}"
-
-    def _short(self, span: Window) -> str:
-        step = self._source.step_s
-        return (
-            f"{self._told_name}: periods of {step} s are kept for {format_duration(reach_s(step))}; asked "
-            f"from {span.first:%Y-%m-%d %H:%M} UTC on{beyond(step)}"
+    def _connected(self) -> Any:
+        return aws.client(
+            self._source.account,
+            "cloudwatch",
+            read_s=max(1.0, self._source.timeout_s / ATTEMPTS),
+            attempts=ATTEMPTS,
         )
 
-    def _client(self) -> Any:
-        with self._turn:
-            if self._made is None:
-                self._made = aws.client(
-                    self._source.account,
-                    "cloudwatch",
-                    read_s=max(1.0, self._source.timeout_s / ATTEMPTS),
-                    attempts=ATTEMPTS,
-                )
-            return self._made
+    def _longer(self) -> str:
+        return beyond(self.step_s)
 
     def _ask(self, client: Any, span: Window, batch: Sequence[str]) -> Mapping[str, Answer]:
         """The answers of one request; one that is refused is halved until the refused query stands alone."""
         waiting, answers, refused = [list(batch)], dict[str, Answer](), 0
-        deadline = self._clock.monotonic() + seconds_for(self._source.timeout_s, span.periods * len(batch))
+        deadline = self._clock.monotonic() + self._seconds(span, batch)
         while waiting:
             part = waiting.pop()
             try:

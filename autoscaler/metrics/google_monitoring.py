@@ -6,10 +6,9 @@ it makes its series a lower bound. The libraries (1.2 s of CPU, 70 MB) are impor
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -25,12 +24,12 @@ from autoscaler.errors import (
     Throttled,
     Unreachable,
 )
-from autoscaler.metrics.answers import Answer, asked, named, seconds_for, together, unanswered
+from autoscaler.metrics.answers import Answer, together
 from autoscaler.metrics.examining import span_s
 from autoscaler.metrics.google_queries import Examination, reach_s, wrong
-from autoscaler.metrics.periods import Window, window
+from autoscaler.metrics.periodic import Periodic
+from autoscaler.metrics.periods import Window
 from autoscaler.ports import Check, Clock, Samples
-from policies.units import format_duration
 
 PERMISSIONS = ("monitoring.timeSeries.list", "monitoring.metricDescriptors.list")
 SCOPE = "https://www.googleapis.com/auth/monitoring.read"
@@ -43,7 +42,7 @@ AGAIN_S = 1.0  # a request that was lost on the way is tried again for so long
 Stamped = list[tuple[int, float]]
 
 
-class GoogleMonitoringMetrics:
+class GoogleMonitoringMetrics(Periodic[GoogleMonitoringSource]):
     """The ports `Metrics`, `Remote` and `Examines` over one project. Safe for several threads."""
 
     def __init__(self, source: GoogleMonitoringSource, clock: Clock, *, client: Any = None) -> None:
@@ -51,54 +50,14 @@ class GoogleMonitoringMetrics:
 
         MetricsError where a query cannot be asked; the message names it and the mend.
         """
+        super().__init__(source, clock, client, kind="Google Monitoring", reach_s=reach_s(source.step_s))
         if why := wrong(source):
-            raise MetricsError(f"Google Monitoring {source.name}: {why}")
-        self._source, self._clock, self._made = source, clock, client
-        self._turn = threading.Lock()
+            raise MetricsError(f"{self._told_name}: {why}")
 
-    @property
-    def step_s(self) -> int:
-        """See the port."""
-        return self._source.step_s
-
-    @property
-    def delay_s(self) -> int:
-        """See the port."""
-        return self._source.delay_s
-
-    def known(self) -> Sequence[str]:
-        """See the port."""
-        return tuple(self._source.queries)
-
-    def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
-        """The points of the named series (all if none is named) with since <= ds < until; begins of periods.
-
-        Only periods that were over `delay_s` ago. MetricsError where nothing was answered; where some was,
-        the rest is absent and told.
-        """
-        source = self._source
-        names = named(series, self.known(), self._told_name)
-        span = window(
-            since,
-            until,
-            self._clock.now(),
-            step_s=source.step_s,
-            delay_s=source.delay_s,
-            reach_s=reach_s(source.step_s),
-        )
-        told = [self._short(span)] if span.short else []
-        if not names or not span.periods:
-            return together({}, span, source=self._told_name, warnings=told)
-        try:
-            client = self._client()
-        except ProviderError as error:
-            raise unanswered(self._told_name, [error]) from error
-        seconds = seconds_for(source.timeout_s, span.periods * len(names))
-        deadline = self._clock.monotonic() + seconds
-        outcomes = asked(names, partial(self._ask, client, span, deadline), workers=WORKERS, seconds=seconds)
-        errors = [one for one in outcomes if isinstance(one, ProviderError)]
-        if len(errors) == len(outcomes):
-            raise unanswered(self._told_name, errors) from errors[0]
+    def _samples(self, client: Any, names: Sequence[str], span: Window, told: list[str]) -> Samples:
+        seconds = self._seconds(span, names)
+        ask = partial(self._ask, client, span, self._clock.monotonic() + seconds)
+        outcomes = self._asked(names, ask, workers=WORKERS, seconds=seconds)
         answers = {
             name: Answer(unanswered=f"no answer: {one}") if isinstance(one, ProviderError) else one
             for name, one in zip(names, outcomes, strict=True)
@@ -115,21 +74,11 @@ class GoogleMonitoringMetrics:
             return (look.refused(error), look.price())
         return (*look.queries(samples, self._described), look.price())
 
-    @property
-    def _told_name(self) -> str:
-        return f"Google Monitoring {self._source.name}"
+    def _connected(self) -> Any:
+        return connected(self._source)
 
-    def _short(self, span: Window) -> str:
-        step = self._source.step_s
-        kept = f"{self._told_name}: points of {step} s are kept for {format_duration(reach_s(step))}"
-        longer = "; a step of 600 s may reach 24 months" if step < 600 else ""
-        return f"{kept}; asked from {span.first:%Y-%m-%d %H:%M} UTC on{longer}"
-
-    def _client(self) -> Any:
-        with self._turn:
-            if self._made is None:
-                self._made = connected(self._source)
-            return self._made
+    def _longer(self) -> str:
+        return "; a step of 600 s may reach 24 months" if self.step_s < 600 else ""
 
     def _ask(self, client: Any, span: Window, deadline: float, name: str) -> Answer:
         """The answer of one query, page by page."""
