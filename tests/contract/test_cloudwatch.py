@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from autoscaler import aws
 from autoscaler.clock import SetClock
@@ -18,14 +17,10 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def account(monkeypatch):
+def account(aws_address, monkeypatch):
     """An account at a server of AWS's protocols on a free port of loopback."""
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield AwsAccount(region="eu-central-1", endpoint_url=f"http://{host}:{port}")
-    server.stop()
+    return AwsAccount(region="eu-central-1", endpoint_url=aws_address)
 
 
 def put(account, metric, values, *, start, step=timedelta(minutes=1)):

@@ -7,21 +7,13 @@ import pytest
 from autoscaler import providers
 from autoscaler.errors import Denied, Invalid, NotFound, Stale, Throttled
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE, Examines, Outlasts, Releases
-from tests.worlds.aws import Aws, server
-
-
-@pytest.fixture(scope="module")
-def address():
-    with server() as at:
-        yield at
 
 
 @pytest.fixture
-def world(address, monkeypatch):
+def world(aws_account):
     """One group, web, of 4 units within 2..10."""
-    made = Aws(address, monkeypatch)
-    made.group(tags={"team": "shop"})
-    return made
+    aws_account.group(tags={"team": "shop"})
+    return aws_account
 
 
 WEB = "asg/web"

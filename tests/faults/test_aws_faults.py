@@ -21,24 +21,17 @@ from autoscaler.errors import (
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws import ACTING, connect
 from policies.plan import Guard
-from tests.worlds.aws import REGION, Aws, activities, refreshes, server, zones
+from tests.worlds.aws import REGION, activities, refreshes, zones
 
 WEB = "asg/web"
 NO_UNITS = "We currently do not have sufficient m5.large capacity in the Availability Zone you requested"
 
 
-@pytest.fixture(scope="module")
-def address():
-    with server() as at:
-        yield at
-
-
 @pytest.fixture
-def world(address, monkeypatch):
+def world(aws_account):
     """One group, web, of 4 units within 2..10."""
-    made = Aws(address, monkeypatch)
-    made.group()
-    return made
+    aws_account.group()
+    return aws_account
 
 
 def short(world, *launches):

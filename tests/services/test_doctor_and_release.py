@@ -11,7 +11,6 @@ from autoscaler.providers import kubernetes
 from tests.kubernetes_api.objects import hpa, workload
 from tests.kubernetes_api.worlds import STARTER, opened
 from tests.worlds import small
-from tests.worlds.aws import Aws, server
 
 CONFIGURATION = """\
 now: 2026-03-02T08:00:00Z
@@ -121,20 +120,13 @@ def test_a_floor_goes_back_to_its_owner(shell, cluster):
     assert shell("release --all --why over").out == "Nothing to give back: no pool bears our mark.\n"
 
 
-@pytest.fixture(scope="module")
-def address():
-    with server() as at:
-        yield at
-
-
 @pytest.fixture
-def account(address, monkeypatch):
+def account(aws_account, monkeypatch):
     """An account with the group web of four instances."""
     for name, value in (("ACCESS_KEY_ID", "testing"), ("SECRET_ACCESS_KEY", "testing")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    world = Aws(address, monkeypatch)
-    world.group()
-    return world
+    aws_account.group()
+    return aws_account
 
 
 def _of_account(shell, account):

@@ -16,23 +16,16 @@ from autoscaler.providers.aws.marks import OURS, Mark, mark_on, written
 from autoscaler.providers.aws.schedules import PREFIX, floors
 from policies.model import Pool, PoolKind
 from policies.plan import Guard
-from tests.worlds.aws import START, Aws, server
+from tests.worlds.aws import START
 
 WEB = "asg/web"
 
 
-@pytest.fixture(scope="module")
-def address():
-    with server() as at:
-        yield at
-
-
 @pytest.fixture
-def world(address, monkeypatch):
+def world(aws_account):
     """One group, web, of 4 units within 2..10."""
-    made = Aws(address, monkeypatch)
-    made.group()
-    return made
+    aws_account.group()
+    return aws_account
 
 
 def codes(pool):

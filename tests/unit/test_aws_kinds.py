@@ -24,7 +24,7 @@ from autoscaler.providers.aws import instances as started
 from autoscaler.providers.aws.marks import OURS
 from autoscaler.providers.aws.services import Services
 from policies.plan import Guard
-from tests.worlds.aws import REGION, Aws, error_body, server, zones
+from tests.worlds.aws import REGION, error_body, zones
 from tests.worlds.aws_kinds import IDS, MADE, instances, node_group, service, settled
 
 DIMENSION = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
@@ -32,16 +32,10 @@ RESOURCE = {"ResourceId": "service/shop/web"} | DIMENSION
 SETS = {"eks": "eks:UpdateNodegroupConfig", "ecs": "ecs:UpdateService", "ec2": "ec2:StartInstances"}
 
 
-@pytest.fixture(scope="module")
-def address():
-    with server() as at:
-        yield at
-
-
 @pytest.fixture
-def world(address, monkeypatch):
+def world(aws_account):
     """An account with nothing in it."""
-    return Aws(address, monkeypatch)
+    return aws_account
 
 
 @pytest.fixture(params=IDS)

@@ -9,25 +9,18 @@ import pytest
 
 from autoscaler.clock import SystemClock
 from autoscaler.providers.aws import ACTING, PERMISSIONS, rights
-from tests.worlds.aws import Aws, refreshes, server
+from tests.worlds.aws import refreshes
 from tests.worlds.aws_kinds import IDS, MADE
 
 ROOT = Path(__file__).parents[2]
 ROLE = "arn:aws:iam::123456789012:role/loadline-acting"
 
 
-@pytest.fixture(scope="module")
-def address():
-    with server() as at:
-        yield at
-
-
 @pytest.fixture
-def world(address, monkeypatch):
+def world(aws_account):
     """One group, web, of 4 units within 2..10."""
-    made = Aws(address, monkeypatch)
-    made.group()
-    return made
+    aws_account.group()
+    return aws_account
 
 
 def now(world):

@@ -33,8 +33,10 @@ def server():
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        running.stop()
 
 
 @cache

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 from google.cloud import monitoring_v3
-from moto.server import ThreadedMotoServer
 
 from autoscaler.clock import SystemClock
 from tests.google_api.server import serving
 from tests.recorded.google_monitoring import Server, page
+from tests.worlds.aws import server
 from tests.worlds.shop import value
 
 REGION, PROJECT = "eu-west-1", "shop"
@@ -21,17 +21,11 @@ REGION, PROJECT = "eu-west-1", "shop"
 @contextmanager
 def account():
     """Groups web (with metrics) and batch (without); the server's address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    try:
+    with server() as address:
         urllib.request.urlopen(f"{address}/moto-api/reset", data=b"", timeout=5).close()  # noqa: S310
         _groups(address)
         _metrics(address)
         yield address
-    finally:
-        server.stop()
 
 
 def _client(service, address):
@@ -76,13 +70,16 @@ def _metrics(address):
 
 
 @contextmanager
-def project():
-    """Groups web (behind a load balancer), batch (CPU alone) and mute; both servers."""
+def project(types=()):
+    """Groups web (behind a load balancer), batch (CPU alone) and mute; both servers.
+
+    `types` are the names of metrics that can be looked up.
+    """
     with serving() as compute:
         compute.group("europe-west1-b", "web", 4)
         compute.group("europe-west1", "batch", 6, scaler=(4, 10))
         compute.group("europe-west1-b", "mute", 2)
-        monitoring = Server(_watched)
+        monitoring = Server(_watched, types=types)
         try:
             yield compute, monitoring
         finally:
