@@ -12,7 +12,7 @@ from autoscaler import aws
 from autoscaler.connections import CloudWatchQuery, CloudWatchSource
 from autoscaler.errors import MetricsError, ProviderError
 from autoscaler.metrics.cloudwatch_queries import batches, cost_usd, metrics_of
-from autoscaler.metrics.examining import checks_of
+from autoscaler.metrics.examining import checks_of, lacking
 from autoscaler.ports import Check, Samples
 from policies.units import HOURS_A_MONTH, format_duration, format_usd
 
@@ -29,9 +29,10 @@ class Examination:
     client: Any
 
     def refused(self, error: MetricsError) -> Check:
-        """The check of a source that answered nothing."""
+        """The check of a source that answered nothing; it names the permission where that lacks."""
         mend = "allow cloudwatch:GetMetricData; see whether the credentials are still valid"
-        return Check(what=f"CloudWatch {self.source.name}", ok=False, why=str(error), mend=mend)
+        what = lacking(f"CloudWatch {self.source.name}", "cloudwatch:GetMetricData", error)
+        return Check(what=what, ok=False, why=str(error), mend=mend)
 
     def queries(self, samples: Samples) -> Iterator[Check]:
         """A check for each query: how old its newest point is, or what may be meant where there is none."""

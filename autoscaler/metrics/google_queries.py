@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 from autoscaler.connections import GoogleMonitoringSource, GoogleQuery
 from autoscaler.errors import MetricsError, ProviderError
-from autoscaler.metrics.examining import checks_of
+from autoscaler.metrics.examining import checks_of, lacking
 from autoscaler.ports import Check, Samples
 from policies.units import HOURS_A_MONTH, format_duration, format_usd
 
@@ -73,9 +73,10 @@ class Examination:
     now: datetime
 
     def refused(self, error: MetricsError) -> Check:
-        """The check of a source that answered nothing."""
+        """The check of a source that answered nothing; it names the permission where that lacks."""
         mend = "grant monitoring.timeSeries.list (roles/monitoring.viewer); see project and credentials"
-        return Check(what=f"Google Monitoring {self.source.name}", ok=False, why=str(error), mend=mend)
+        what = lacking(f"Google Monitoring {self.source.name}", "monitoring.timeSeries.list", error)
+        return Check(what=what, ok=False, why=str(error), mend=mend)
 
     def queries(self, samples: Samples, described: Callable[[str], list[str]]) -> Iterator[Check]:
         """A check for each query; `described` gives the names of metrics that begin with a text."""

@@ -41,6 +41,10 @@ class Server:
     def stop(self):
         self._server.stop(grace=None).wait()
 
+    def answer_with(self, answer):
+        """Give other answers from now on."""
+        self._answer = answer
+
     def permissions(self):
         """The calls in Google's words."""
         return {PERMISSIONS[method] for method, _request in self.calls}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.request
 from contextlib import contextmanager
 from copy import copy
@@ -80,6 +81,7 @@ class Aws:
         self.clock = SetClock(START)
         self.calls = []
         self._faults = {}
+        self._of_thread = threading.local()  # the call that it is about, and what is raised after it
         real = aws.client
 
         def client(account, service, **ways):
@@ -119,15 +121,16 @@ class Aws:
         self.fault(action, (status, error_body(action, code, message), dict(headers)))
 
     def _called(self, model, **_):
-        self.calls.append(f"{model.service_model.service_name}:{model.name}")
+        self._of_thread.call = f"{model.service_model.service_name}:{model.name}"
+        self.calls.append(self._of_thread.call)
 
     def _next(self):
-        answers = self._faults.get(self.calls[-1], [])
+        answers = self._faults.get(self._of_thread.call, [])
         return (answers.pop(0) if len(answers) > 1 else answers[0]) if answers else None
 
     def _before(self, request, **_):
         fault = self._next()
-        self._pending = fault if isinstance(fault, Exception) else None
+        self._of_thread.pending = fault if isinstance(fault, Exception) else None
         if not isinstance(fault, tuple):
             return None
         status, body, *headers = fault
@@ -136,8 +139,8 @@ class Aws:
         )
 
     def _after(self, **_):
-        if self._pending is not None:
-            raise self._pending
+        if self._of_thread.pending is not None:
+            raise self._of_thread.pending
 
     def group(self, name="web", *, minimum=2, maximum=10, desired=4, tags=(), **more):
         """An Auto Scaling group, with a launch configuration of its own."""

@@ -23,9 +23,14 @@ def account():
     """Groups web (with metrics) and batch (without); the server's address."""
     with server() as address:
         urllib.request.urlopen(f"{address}/moto-api/reset", data=b"", timeout=5).close()  # noqa: S310
-        _groups(address)
-        _metrics(address)
+        fill(address)
         yield address
+
+
+def fill(address):
+    """Make the groups and their metrics in an account with nothing in it."""
+    _groups(address)
+    _metrics(address)
 
 
 def _client(service, address):
