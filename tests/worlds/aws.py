@@ -228,7 +228,7 @@ def _scaling(operation, result):
 
 def error_body(action, code, message):
     """An error as the service of that action writes it."""
-    if action.startswith(("eks:", "ecs:", "application-autoscaling:")):
+    if action.startswith(("eks:", "ecs:", "application-autoscaling:", "cloudwatch:")):
         return f'{{"__type": "{code}", "message": "{message}"}}'
     if action.startswith("ec2:"):
         return (
