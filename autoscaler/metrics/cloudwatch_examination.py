@@ -12,7 +12,8 @@ from autoscaler import aws
 from autoscaler.connections import CloudWatchQuery, CloudWatchSource
 from autoscaler.errors import MetricsError, ProviderError
 from autoscaler.metrics.cloudwatch_queries import batches, cost_usd, metrics_of
-from autoscaler.metrics.examining import checks_of, lacking
+from autoscaler.metrics.examining import checks_of
+from autoscaler.metrics.periodic import lacking
 from autoscaler.ports import Check, Samples
 from policies.units import HOURS_A_MONTH, format_duration, format_usd
 

@@ -7,16 +7,10 @@ from datetime import datetime
 
 import numpy as np
 
-from autoscaler.errors import Denied, MetricsError
 from autoscaler.ports import Check, Samples
 from policies.units import format_duration
 
 MOST_LISTED = 10  # queries whose metric is looked for by name: that takes calls
-
-
-def lacking(source: str, permission: str, error: MetricsError) -> str:
-    """What the check of a source that answered nothing is about: the permission, where that is what lacks."""
-    return f"permission {permission} of {source}" if isinstance(error.__cause__, Denied) else source
 
 
 def span_s(step_s: int) -> int:

@@ -10,7 +10,8 @@ from difflib import get_close_matches
 
 from autoscaler.connections import GoogleMonitoringSource, GoogleQuery
 from autoscaler.errors import MetricsError, ProviderError
-from autoscaler.metrics.examining import checks_of, lacking
+from autoscaler.metrics.examining import checks_of
+from autoscaler.metrics.periodic import lacking
 from autoscaler.ports import Check, Samples
 from policies.units import HOURS_A_MONTH, format_duration, format_usd
 

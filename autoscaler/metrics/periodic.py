@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from autoscaler.connections import CloudWatchSource, GoogleMonitoringSource
-from autoscaler.errors import ProviderError
+from autoscaler.errors import Denied, MetricsError, ProviderError
 from autoscaler.metrics.answers import Job, Result, asked, named, seconds_for, together, unanswered
 from autoscaler.metrics.periods import Window, window
 from autoscaler.ports import Clock, Samples
@@ -95,3 +95,8 @@ class Periodic(ABC, Generic[Source]):
     def _short(self, span: Window) -> str:
         kept = f"{self._told_name}: periods of {self.step_s} s are kept for {format_duration(self._reach_s)}"
         return f"{kept}; asked from {span.first:%Y-%m-%d %H:%M} UTC on{self._longer()}"
+
+
+def lacking(source: str, permission: str, error: MetricsError) -> str:
+    """What the check of a source that answered nothing is about: the permission, where that is what lacks."""
+    return f"permission {permission} of {source}" if isinstance(error.__cause__, Denied) else source
