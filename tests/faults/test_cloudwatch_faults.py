@@ -382,14 +382,21 @@ def test_an_examination_tells_the_age_of_what_is_there():
     assert "8m30s ago" in query.why
 
 
-def test_an_examination_without_rights_tells_them():
-    """Where nothing is answered the examination says why and goes on to the price."""
+@pytest.mark.parametrize(
+    ("code", "status", "what"),
+    [
+        ("AccessDenied", 403, "permission cloudwatch:GetMetricData of CloudWatch prod"),
+        ("InternalServiceFault", 500, "CloudWatch prod"),
+    ],
+)
+def test_f48_an_examination_without_rights_names_them_and_only_then(code, status, what):
+    """Where nothing is answered it says why and goes on to the price; only a refusal is about a permission."""
 
     def answer(_operation, _asked):
-        raise Refused("AccessDenied", "not authorized", 403)
+        raise Refused(code, "not now", status)
 
     refused, price = metrics(answer)[0].examine()
-    assert refused.ok is False
+    assert (refused.what, refused.ok) == (what, False)
     assert "cloudwatch:GetMetricData" in refused.mend
     assert price.ok
 

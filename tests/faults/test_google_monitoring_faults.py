@@ -323,14 +323,21 @@ def test_f23_an_examination_names_what_may_be_meant_and_calls_only_what_is_decla
     assert server.permissions() == set(PERMISSIONS)
 
 
-def test_an_examination_without_rights_tells_them(serve):
-    """Where nothing is answered the examination names the right that is missing."""
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("PERMISSION_DENIED", "permission monitoring.timeSeries.list of Google Monitoring prod"),
+        ("RESOURCE_EXHAUSTED", "Google Monitoring prod"),
+    ],
+)
+def test_f48_an_examination_without_rights_names_them_and_only_then(serve, code, what):
+    """Where nothing is answered it says why; only a refusal is about a permission."""
 
     def answer(_request):
-        raise Refused(grpc.StatusCode.PERMISSION_DENIED, "no")
+        raise Refused(grpc.StatusCode[code], "no")
 
     refused, _price = serve(answer)[0].examine()
-    assert refused.ok is False
+    assert (refused.what, refused.ok) == (what, False)
     assert "roles/monitoring.viewer" in refused.mend
 
 

@@ -70,7 +70,7 @@ def test_init_validate_and_plan(shell, called, tmp_path):
 
 
 def test_metric_math_is_proposed_and_planned_with(shell, called, tmp_path, monkeypatch):
-    """Where the server computes, CPU times units comes first: it is valid, and planned with point by point."""
+    """Where the server computes, CPU times units comes first: valid, and planned with point by point."""
     metric_math.install(monkeypatch)
     with clouds.account() as address:
         said = shell(f"init --aws {clouds.REGION} --cloudwatch --aws-endpoint {address}")
