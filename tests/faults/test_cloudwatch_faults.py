@@ -390,7 +390,7 @@ def test_an_examination_tells_the_age_of_what_is_there():
     ],
 )
 def test_f48_an_examination_without_rights_names_them_and_only_then(code, status, what):
-    """Where nothing is answered it says why and goes on to the price; only a refusal is about a permission."""
+    """Where nothing is answered it says why, then the price; only a refusal is about a permission."""
 
     def answer(_operation, _asked):
         raise Refused(code, "not now", status)

@@ -138,6 +138,16 @@ def test_no_pool_of_another_provider_is_given_back_by_a_configured_name(tmp_path
     assert gap.why.startswith("other bears our mark, and another pool has that name")
 
 
+def test_names_that_are_ids_at_another_provider_stay_apart(tmp_path):
+    """A declared pool is shown by its name though its id is the name of another provider's pool."""
+    made = FakeCloud(str(tmp_path / "a"), SetClock(small.END))
+    made.create_all([pool("web", labels={ORIGINAL_SIZE: "3"})])
+    leaving = releasing.Leaving(made, {"web": "shop"}, taken={"web"})
+    pools, gaps = leaving.list()
+    assert ([one.id for one in pools], tuple(gaps)) == (["shop"], ())
+    assert leaving.read("shop") == pools[0]
+
+
 def test_where_the_size_is_the_owners_only_the_marks_go(shell):
     """A pool that has its old size already loses the mark, and the trail says so by an event."""
     pool = cloud(shell.folder).read("web")
