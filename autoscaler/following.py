@@ -6,7 +6,7 @@ or partial, and hands on the last day with what is new: the input gate judges ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -77,8 +77,10 @@ class Following:
         kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
         said = self._judged(kept, parts, until, low)
         # What is stored is older, and goes first: samples are in order.
-        whole = joined([self._context(kept, parts), *parts], self._source_of(parts))
-        return replace(whole, warnings=(*whole.warnings, *said))
+        context = self._context(kept, parts)
+        whole = joined([as_samples(context), *parts], self._source_of(parts))
+        ends = {one.unique_id: one.end for one in context}
+        return replace(whole, warnings=(*whole.warnings, *said), kept_until=ends)
 
     def _judged(
         self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
@@ -159,18 +161,18 @@ class Following:
                 self._partial.pop(name, None)
         return answer
 
-    def _context(self, kept: Sequence[Series], parts: Sequence[Samples]) -> Samples:
+    def _context(self, kept: Sequence[Series], parts: Sequence[Samples]) -> list[Series]:
         """What is stored of the last day and did not just come again; nothing that has another meaning.
 
         Of a series whose answer may be too low all of it stays beside it: of two the larger counts.
         """
         first = _firsts(parts)
         low = {name for part in parts for name in part.lower_bounds}
-        return as_samples(
+        return [
             _before(one, None if one.unique_id in low else first.get(one.unique_id))
             for one in kept
             if one.unique_id not in self._anew
-        )
+        ]
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
         return next((part.source for part in parts if part.source), "no query")
@@ -294,7 +296,7 @@ def _before(series: Series, first: np.datetime64 | None) -> Series:
     return replace(series, y=series.y[: max(0, steps)])
 
 
-def as_samples(many: Iterator[Series]) -> Samples:
+def as_samples(many: Iterable[Series]) -> Samples:
     """The known steps of some series as samples."""
     ids, stamps, values = [], [], []
     for one in many:

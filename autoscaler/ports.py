@@ -102,6 +102,7 @@ class Samples:
     tells a gauge from a counter, whose rate per second is the demand. `lower_bounds` says of a series why
     its true values may be larger (a partial answer); `warnings` is what else the source said, for people.
     `unanswered` says of a series why its query failed: that it has no samples tells nothing then.
+    `kept_until`: before that moment (aware) the samples of a series come from our own store.
     """
 
     unique_id: NDArray[np.object_]
@@ -114,6 +115,7 @@ class Samples:
     lower_bounds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
     unanswered: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    kept_until: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

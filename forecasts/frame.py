@@ -243,8 +243,12 @@ def _sorted(rows: _Rows, notices: list[Notice]) -> _Rows:
     for at in _by_series(grouped, late):
         what = f"{at.size} samples came out of order and were sorted"
         notices.append(_notice(grouped, at, Code.OUT_OF_ORDER, what))
-    least_first = np.where(np.isnan(rows.y), -np.inf, rows.y)
-    return rows.only(np.lexsort((least_first, rows.us, rows.code)))
+    order = np.lexsort((rows.us, rows.code))
+    us, code = rows.us[order], rows.code[order]
+    if ((us[1:] == us[:-1]) & (code[1:] == code[:-1])).any():
+        least_first = np.where(np.isnan(rows.y), -np.inf, rows.y)
+        order = np.lexsort((least_first, rows.us, rows.code))
+    return rows.only(order)
 
 
 def _duplicates(rows: _Rows, *, strict: bool) -> Iterator[_Fault]:

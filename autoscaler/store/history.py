@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FULL_STEPS = 4_096  # a last chunk shorter than this is packed again with what follows it; none is longer
+FULL_STEPS = 4_096  # no chunk is longer
+GROWTH = 8  # what is new is packed with the chunk before it where that is not full, nor so many times as long
 AT_ONCE = 500  # ids in one query
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = ChunkRow.__table__  # type: ignore[attr-defined]
@@ -216,15 +217,13 @@ def _packed(series: Series, chunks: Sequence[_Chunk]) -> tuple[int, tuple[int, F
         return 0, None
     first, last = int(np.argmax(changed)), len(y) - int(np.argmax(changed[::-1]))
     fresh, fresh_start = merged[first:last], start + first * series.step_s
-    tail = _short_tail(chunks, fresh_start)
-    if tail is not None:
-        fresh_end = fresh_start + len(fresh) * series.step_s
-        whole = _overlay(
-            series.unique_id, chunks, tail.start, (max(fresh_end, tail.end) - tail.start) // series.step_s
-        )
-        offset = (fresh_start - tail.start) // series.step_s
+    fresh_end = fresh_start + len(fresh) * series.step_s
+    whole_start, whole_end = _grown(chunks, fresh_start, fresh_end)
+    if (whole_start, whole_end) != (fresh_start, fresh_end):
+        whole = _overlay(series.unique_id, chunks, whole_start, (whole_end - whole_start) // series.step_s)
+        offset = (fresh_start - whole_start) // series.step_s
         whole[offset : offset + len(fresh)] = fresh
-        fresh, fresh_start = whole, tail.start
+        fresh, fresh_start = whole, whole_start
     return int(revised.sum()), (fresh_start, fresh)
 
 
@@ -237,12 +236,19 @@ def _covered(chunks: Sequence[_Chunk], start: int, step_s: int, steps: int) -> N
     return covered
 
 
-def _short_tail(chunks: Sequence[_Chunk], start: int) -> _Chunk | None:
-    """The newest chunk, if it is short and what begins at `start` overlaps or follows it at once."""
-    if not chunks:
-        return None
-    tail = chunks[-1]
-    return tail if tail.steps < FULL_STEPS and tail.start <= start <= tail.end else None
+def _grown(chunks: Sequence[_Chunk], start: int, end: int) -> tuple[int, int]:
+    """The seconds [start, end) that are packed together: what is new, with the newest chunks that it overlaps
+    or follows at once.
+
+    As in a log-structured merge: chunks grow by a factor, so that a step is packed again a few times in all
+    and a series has few chunks.
+    """
+    for chunk in reversed(chunks):
+        small = chunk.steps < FULL_STEPS and chunk.steps * chunk.step_s <= GROWTH * (end - start)
+        if chunk.values is None or not small or not chunk.start <= start <= chunk.end:
+            break
+        start, end = chunk.start, max(end, chunk.end)
+    return start, end
 
 
 def _rows(unique_id: str, start: int, step_s: int, y: Floats) -> Iterable[dict[str, Any]]:
