@@ -1,7 +1,7 @@
 """A source over a network, followed: its history is filled in once, then only what is new is asked for.
 
 What was asked before is in the store. Each turn asks again for the last few steps, which may have been late
-or partial, and hands on the last day with what is new: the input gate judges new points beside their past.
+or partial; what came is handed on with the stored day before it: the input gate judges new points by it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Following:
         return [name for name in series if name in known]
 
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
-        """The points of the last day up to `until`, those of the store with what is new; see the port.
+        """What is new up to `until`, with the day that is stored before it; see the port.
 
         A window that ends before what is stored (that of a past event) is asked of the source as it is.
         A series of which nothing is stored is asked for its last day: `fill` fetches the rest. A series
@@ -74,13 +74,11 @@ class Following:
             return self.source.samples(wanted, since, until)
         low = frozenset(self._partial)
         parts = self._answers(list(self._begins(wanted, ends, until)), since, until)
-        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
+        there = [name for name in wanted if name in ends]
+        day = _day_before(until)
+        kept = [_from(one, day) for one in self._history.recent(there, min(since, day), until)]
         said = self._judged(kept, parts, until, low)
-        # What is stored is older, and goes first: samples are in order.
-        context = self._context(kept, parts)
-        whole = joined([as_samples(context), *parts], self._source_of(parts))
-        ends = {one.unique_id: one.end for one in context}
-        return replace(whole, warnings=(*whole.warnings, *said), kept_until=ends)
+        return self._beside(kept, parts, said)
 
     def _judged(
         self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
@@ -161,18 +159,21 @@ class Following:
                 self._partial.pop(name, None)
         return answer
 
-    def _context(self, kept: Sequence[Series], parts: Sequence[Samples]) -> list[Series]:
-        """What is stored of the last day and did not just come again; nothing that has another meaning.
+    def _beside(self, kept: Sequence[Series], parts: Sequence[Samples], said: Sequence[str]) -> Samples:
+        """What came, with what is stored of the day before it; nothing that has another meaning.
 
-        Of a series whose answer may be too low all of it stays beside it: of two the larger counts.
+        Of a series whose answer may be too low all that is stored is among the samples: of two the larger
+        counts. So it is of one that is not whole yet: what is handed on is all that is known of it.
         """
         first = _firsts(parts)
         low = {name for part in parts for name in part.lower_bounds}
-        return [
-            _before(one, None if one.unique_id in low else first.get(one.unique_id))
-            for one in kept
-            if one.unique_id not in self._anew
-        ]
+        mine = [one for one in kept if one.unique_id not in self._anew]
+        among = [one for one in mine if one.unique_id in low or one.unique_id in self._unfilled]
+        older = [_before(one, None if one.unique_id in low else first.get(one.unique_id)) for one in among]
+        # What is stored is older, and goes first: samples are in order.
+        whole = joined([as_samples(older), *parts], self._source_of(parts))
+        beside = {one.unique_id: _before(one, first.get(one.unique_id)) for one in mine if one not in among}
+        return replace(whole, warnings=(*whole.warnings, *said), before=beside)
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
         return next((part.source for part in parts if part.source), "no query")
@@ -285,6 +286,13 @@ def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:
         names, first = np.unique(part.unique_id[order].astype(str), return_index=True)
         found |= {str(name): part.ds[order][at] for name, at in zip(names, first, strict=True)}
     return found
+
+
+def _from(series: Series, since: datetime) -> Series:
+    """The steps that begin at `since` or later."""
+    steps = max(0, -(-int((since - series.start).total_seconds()) // series.step_s))
+    start = series.start + timedelta(seconds=steps * series.step_s)
+    return replace(series, start=start, y=series.y[steps:])
 
 
 def _before(series: Series, first: np.datetime64 | None) -> Series:

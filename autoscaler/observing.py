@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -82,8 +82,8 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
     today = foreseen.samples_of_today(answers)
     gated = _gated(today, app, now)
     behind = _unfilled(app, asked, now)
-    app.history.append_all(_news(today, [one for one in gated.series if one.unique_id not in behind]))
-    stored = {series.unique_id: series for series in app.history.read(asked, since, now)}
+    app.history.append_all(one for one in gated.series if one.unique_id not in behind)
+    stored = {series.unique_id: series for series in app.history.recent(asked, since, now)}
     stored |= {one.unique_id: one for one in gated.series if one.unique_id in behind}
     kept, refused = former.one_history(
         app.configuration.formerly(),
@@ -263,17 +263,8 @@ def _unfilled(app: App, asked: Sequence[str], now: datetime) -> dict[str, str]:
     }
 
 
-def _news(parts: Sequence[Samples], series: Sequence[Series]) -> Iterator[Series]:
-    """What does not come from the store itself, of each of the series."""
-    kept_until = {name: at for part in parts for name, at in part.kept_until.items()}
-    for one in series:
-        until = kept_until.get(one.unique_id, one.start)
-        steps = max(0, int((until - one.start).total_seconds()) // one.step_s)
-        yield replace(one, start=one.start + timedelta(seconds=steps * one.step_s), y=one.y[steps:])
-
-
 def _as_a_whole(app: App, gated: Gated, known: Mapping[str, Series], now: datetime) -> Gated:
-    """Of series that are followed the gate saw the last day alone: they are judged by all that is kept."""
+    """Of series that are followed the gate saw what is new: they are judged by all that is kept."""
     asked = [one.unique_id for one in gated.series]
     followed = {
         name for source in app.metrics if isinstance(source, Following) for name in source.mine(asked)

@@ -15,8 +15,10 @@ from forecasts import frame
 from forecasts.fallback import last_resort
 from forecasts.types import HOUR_S, Forecast
 from policies import scalers, sizing
+from policies.inputs import recent
 from policies.model import Pool
 from policies.outlook import Outlook
+from policies.standing import LEARNS
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
@@ -34,9 +36,12 @@ def live(app: App, seen: Seen) -> dict[str, Outlook]:
 
 
 def look_ahead(
-    app: App, seen: Seen, *, on_progress: Callable[[int], None] | None = None
+    app: App, seen: Seen, *, on_progress: Callable[[int], None] | None = None, whole: bool = True
 ) -> tuple[dict[str, Forecast], dict[str, Outlook]]:
-    """Forecast every series once, and bring history and forecast of each pool to units."""
+    """Forecast every series once, and bring history and forecast of each pool to units.
+
+    Not `whole`: of the past, what a plan is decided from; the rest of a thousand pools takes much memory.
+    """
     now = seen.snapshot.taken_at
     settings = app.configuration.forecast
     issued_at = now - timedelta(seconds=now.timestamp() % HOUR_S)
@@ -75,10 +80,15 @@ def look_ahead(
         joined = _in_units(pool, raw) if ahead else None
         sound = all(demand.series not in unsound for demand in pool.demands)
         outlook = _outlook(app, pool, seen, joined, late_s, forecast_sound=sound)
-        outlooks[pool.id] = foreseen.with_events(app, pool, outlook, now, seen.imitated)
+        outlook = foreseen.with_events(app, pool, outlook, now, seen.imitated)
+        learns = app.policy.of(pool.id).scaler in LEARNS
+        outlooks[pool.id] = outlook if whole or learns else recent(outlook, app.policy)
         if joined is not None:
             forecasts[pool.id] = foreseen.raised(app, pool, joined, outlooks[pool.id])
-    return forecasts, recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
+    outlooks = recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
+    if not whole:
+        outlooks = {name: recent(outlook, app.policy) for name, outlook in outlooks.items()}
+    return forecasts, outlooks
 
 
 def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:
