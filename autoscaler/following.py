@@ -44,6 +44,7 @@ class Following:
         self.source = source
         self._remote, self._history = remote, history
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
+        self._whole: set[str] = set()  # series that answered since this began; of others that is not known
         self._again: dict[str, datetime] = {}  # when filling in may be tried again
         self._unfilled: dict[str, datetime] = {}  # since when filling in is due, or fails
         self._anew: set[str] = set()  # series whose stored history has another meaning than what comes now
@@ -113,13 +114,16 @@ class Following:
     def _begins(
         self, wanted: Sequence[str], ends: Mapping[str, datetime], until: datetime
     ) -> Iterator[tuple[datetime, list[str]]]:
-        """From when each series is asked: those that are followed from a full hour on, others a day back."""
+        """From when each series is asked: those that are followed from a full hour on, others a day back.
+
+        So is each at first: what an earlier process was told of the last day may have been too low.
+        """
         context = until - timedelta(seconds=CONTEXT_S)
         recent = until - timedelta(seconds=RECENT_S)
         found: dict[datetime, list[str]] = {}
         for name in wanted:
             end = ends.get(name)
-            begin = context if end is None else min(end, until) - self._overlap
+            begin = context if end is None or name not in self._whole else min(end, until) - self._overlap
             begin = min(begin, self._partial.get(name, begin))
             hour = begin.replace(minute=0, second=0, microsecond=0)
             found.setdefault(hour if begin >= recent else context, []).append(name)
@@ -157,6 +161,7 @@ class Following:
                 self._partial.setdefault(name, since)
             elif name not in answer.unanswered:
                 self._partial.pop(name, None)
+        self._whole.update(name for name in names if name not in answer.unanswered)
         return answer
 
     def _beside(self, kept: Sequence[Series], parts: Sequence[Samples], said: Sequence[str]) -> Samples:
@@ -209,6 +214,7 @@ class Following:
             for name in answered:
                 self._unfilled.pop(name, None)
                 self._anew.discard(name)
+                self._whole.add(name)
             done += len(names)
             yield done
 

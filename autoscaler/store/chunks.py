@@ -34,7 +34,7 @@ _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32
 class Chunk:
     """Some steps of a grid, as they lie in the store: from `start`, seconds since 1970 UTC, on.
 
-    `values` is None where they were not asked for.
+    `values` is None where they were not asked for. `sum` is what zlib ends them with: their Adler-32.
     """
 
     row: int
@@ -42,7 +42,8 @@ class Chunk:
     step_s: int
     steps: int
     codec: str
-    values: bytes | None
+    values: bytes | None = None
+    sum: bytes = b""
 
     @property
     def end(self) -> int:

@@ -6,11 +6,12 @@ those that lie wholly within it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, case, delete, insert, select, true
+from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, select, true
 
 from autoscaler.store.chunks import EPOCH, FULL_STEPS, Chunk, packed, rows, second, seconds, series_of
 from autoscaler.store.database import reading, writing
@@ -66,9 +67,24 @@ class History:
     def recent(self, ids: Sequence[str], since: datetime, until: datetime) -> list[Series]:
         """The same as `read`, for what is read again and again: only chunks that are new are unpacked.
 
-        What was read stays in memory, and what is returned is a part of it.
+        What was read stays in memory, and what is returned is a part of it. For several threads.
         """
-        return self._read(ids, seconds(since), seconds(until), self._recent.series)
+        low, high = seconds(since), seconds(until)
+        found: list[Series] = []
+        wanted = list(dict.fromkeys(ids))
+        with self._recent.lock, reading(self._engine) as connection:
+            for first in range(0, len(wanted), AT_ONCE):
+                batch = wanted[first : first + AT_ONCE]
+                chunks = _summed(connection, batch)
+                lacking = [
+                    row for name in batch for row in self._recent.lacking(name, chunks[name], low, high)
+                ]
+                values = _values(connection, lacking)
+                for name in batch:
+                    there = [replace(one, values=values.get(one.row)) for one in chunks[name]]
+                    one = self._recent.series(name, there, low, high)
+                    found += [] if one is None else [one]
+        return found
 
     def read(
         self, ids: Sequence[str], since: datetime | None = None, until: datetime | None = None
@@ -78,22 +94,16 @@ class History:
         Each series is on the grid that was kept last; samples on an older grid are not mixed in.
         """
         low = None if since is None else seconds(since)
-        return self._read(ids, low, None if until is None else seconds(until), series_of)
-
-    def _read(
-        self,
-        ids: Sequence[str],
-        low: int | None,
-        high: int | None,
-        made: Callable[[str, list[Chunk], int | None, int | None], Series | None],
-    ) -> list[Series]:
+        high = None if until is None else seconds(until)
         found: list[Series] = []
         wanted = list(dict.fromkeys(ids))
         with reading(self._engine) as connection:
             for first in range(0, len(wanted), AT_ONCE):
                 batch = wanted[first : first + AT_ONCE]
                 chunks = _chunks(connection, batch, low, high)
-                found += [s for uid in batch if (s := made(uid, chunks.get(uid, []), low, high)) is not None]
+                found += [
+                    s for uid in batch if (s := series_of(uid, chunks.get(uid, []), low, high)) is not None
+                ]
         return found
 
 
@@ -111,6 +121,28 @@ def _chunks(
     found: dict[str, list[Chunk]] = {}
     for unique_id, *rest in connection.execute(query):
         found.setdefault(unique_id, []).append(Chunk(*rest))
+    return found
+
+
+def _summed(connection: Connection, ids: Sequence[str]) -> dict[str, list[Chunk]]:
+    """The chunks of each of the series, oldest first, with their sums in the place of their values."""
+    columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
+    values = _CHUNK.c["values"]
+    end = func.substr(values, func.length(values) - 3, type_=values.type)
+    query = select(*columns, end).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
+    found: dict[str, list[Chunk]] = {name: [] for name in ids}
+    for unique_id, *rest, adler in connection.execute(query):
+        found[unique_id].append(replace(Chunk(*rest), sum=adler))
+    return found
+
+
+def _values(connection: Connection, which: Sequence[int]) -> dict[int, bytes]:
+    """The packed values of some chunks, by row."""
+    found: dict[int, bytes] = {}
+    columns = (_CHUNK.c.id, _CHUNK.c["values"])
+    for first in range(0, len(which), AT_ONCE):
+        query = select(*columns).where(_CHUNK.c.id.in_(which[first : first + AT_ONCE]))
+        found.update((row, values) for row, values in connection.execute(query))
     return found
 
 

@@ -6,7 +6,6 @@ are added behind it, and where one that was handed out is revised, the array is 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,35 +21,49 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPARE_S = DAY_S  # an array has room for so much more, in steps, before it is laid out anew
-_Mark = tuple[int, int, int, str, int]
+_Mark = tuple[int, int, int, str, bytes]
 
 
 class Recent:
-    """Arrays by series id; for several threads."""
+    """Arrays by series id. Whoever uses it holds its lock."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
+        self.lock = Lock()
         self._kept: dict[str, _Kept] = {}
-        self._lock = Lock()
+
+    def lacking(
+        self, unique_id: str, chunks: Sequence[Chunk], low: int | None, high: int | None
+    ) -> list[int]:
+        """The rows of those chunks whose values `series` will need, given that there are these."""
+        found = window(chunks, low, high)
+        if found is None:
+            return []
+        grid, start, steps = found
+        kept = self._kept.get(unique_id)
+        new = None if kept is None else kept.new(grid, start, steps)
+        return [chunk.row for chunk in (_reaching(grid, start, steps) if new is None else new)]
 
     def series(
         self, unique_id: str, chunks: Sequence[Chunk], low: int | None, high: int | None
     ) -> Series | None:
-        """What `chunks.series_of` says, with the same errors; the chunks are those of the store now.
-
-        Those within [low, high) have values.
-        """
+        """What `chunks.series_of` says, with the same errors; those that were lacking have values."""
         found = window(chunks, low, high)
         if found is None:
             return None
         grid, start, steps = found
-        there = [chunk for chunk in grid if chunk.values is not None]
-        with self._lock:
-            kept = self._kept.get(unique_id)
-            if kept is None or not kept.goes_on(unique_id, there, start, steps):
-                kept = self._kept[unique_id] = _Kept.of(unique_id, there, start, steps, grid[0].step_s)
-            y = kept.part(start, steps)
-        return Series(unique_id=unique_id, start=EPOCH + timedelta(seconds=start), step_s=kept.step_s, y=y)
+        kept = self._kept.get(unique_id)
+        new = None if kept is None else kept.new(grid, start, steps)
+        if kept is None or new is None:
+            kept = self._kept[unique_id] = _Kept.of(unique_id, _reaching(grid, start, steps), start, steps)
+        else:
+            kept.take(unique_id, new, _reaching(grid, start, steps))
+        return Series(
+            unique_id=unique_id,
+            start=EPOCH + timedelta(seconds=start),
+            step_s=kept.step_s,
+            y=kept.part(start, steps),
+        )
 
 
 @dataclass(slots=True)
@@ -64,7 +77,8 @@ class _Kept:
     chunks: dict[_Mark, tuple[int, int]]  # what is in it: where each chunk begins and ends, seconds
 
     @classmethod
-    def of(cls, unique_id: str, chunks: Sequence[Chunk], start: int, steps: int, step_s: int) -> _Kept:
+    def of(cls, unique_id: str, chunks: Sequence[Chunk], start: int, steps: int) -> _Kept:
+        step_s = chunks[0].step_s
         y = overlay(unique_id, chunks, start, steps + SPARE_S // step_s)
         return cls(start, step_s, y, 0, {_mark(chunk): (chunk.start, chunk.end) for chunk in chunks})
 
@@ -75,23 +89,26 @@ class _Kept:
         part.flags.writeable = False
         return part
 
-    def goes_on(self, unique_id: str, chunks: Sequence[Chunk], start: int, steps: int) -> bool:
-        """Take in the chunks that are new; False where the array cannot go on with them."""
+    def new(self, grid: Sequence[Chunk], start: int, steps: int) -> list[Chunk] | None:
+        """The chunks that are to be laid on top; None where the array cannot go on with them."""
         first = (start - self.start) // self.step_s
+        chunks = _reaching(grid, start, steps)
         if not chunks or not chunks[0].fits(self.start, self.step_s):
-            return False
+            return None
         if first < 0 or first + steps > len(self.y):
-            return False
-        marks = [_mark(chunk) for chunk in chunks]
-        known = [mark in self.chunks for mark in marks]
-        new = known.index(False) if False in known else len(known)
-        gone = [self.chunks[mark] for mark in self.chunks.keys() - set(marks)]
-        if any(known[new:]) or not _within([part for part in gone if part[1] > start], chunks[new:]):
-            return False
-        for chunk in chunks[new:]:
+            return None
+        known = [_mark(chunk) in self.chunks for chunk in chunks]
+        fresh = known.index(False) if False in known else len(known)
+        gone = [self.chunks[mark] for mark in self.chunks.keys() - {_mark(chunk) for chunk in chunks}]
+        if any(known[fresh:]) or not _within([part for part in gone if part[1] > start], chunks[fresh:]):
+            return None
+        return chunks[fresh:]
+
+    def take(self, unique_id: str, new: Sequence[Chunk], chunks: Sequence[Chunk]) -> None:
+        """Lay what is new on top; `chunks` is all that there is now."""
+        for chunk in new:
             self._lay(unique_id, chunk)
-        self.chunks = {mark: (chunk.start, chunk.end) for mark, chunk in zip(marks, chunks, strict=True)}
-        return True
+        self.chunks = {_mark(chunk): (chunk.start, chunk.end) for chunk in chunks}
 
     def _lay(self, unique_id: str, chunk: Chunk) -> None:
         """On top of what is there, which is copied first where something that was handed out would change."""
@@ -104,8 +121,13 @@ class _Kept:
 
 
 def _mark(chunk: Chunk) -> _Mark:
-    """What no other chunk of a series has: a row's number may come again, its bytes not."""
-    return (chunk.row, chunk.start, chunk.steps, chunk.codec, zlib.crc32(chunk.values or b""))
+    """What tells a chunk from another one: a row's number may come again, with other values."""
+    return (chunk.row, chunk.start, chunk.steps, chunk.codec, chunk.sum)
+
+
+def _reaching(grid: Sequence[Chunk], start: int, steps: int) -> list[Chunk]:
+    """The chunks with a step in the window, which begins at `start` seconds."""
+    return [one for one in grid if one.end > start and one.start < start + steps * one.step_s]
 
 
 def _within(gone: Sequence[tuple[int, int]], chunks: Sequence[Chunk]) -> bool:
