@@ -1,4 +1,4 @@
-"""Fits in a child process: what hangs, raises or dies costs one series and leaves nothing behind."""
+"""Fits in child processes: what hangs, raises or dies costs one series and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
+
+from autoscaler.parallel import cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +29,10 @@ COMMAND = (sys.executable, "-P", "-m", "autoscaler.fit_child")
 IMPORT_S = 120.0
 # A series alone gets at least so much, be there ever so many.
 LEAST_SHARE_S = 1.0
+# Children that work at a time, where there are cores: each holds its libraries, some hundreds of megabytes.
+CHILDREN = 2
+# A child of its own is worth its start from so many series on.
+EACH = 50
 # Children lost in the second round before the rest is given up: each costs an import.
 LOSSES = 3
 
@@ -60,14 +68,27 @@ def fit(
     """Quantiles float64 [horizon, level] by key, or in one line why there are none.
 
     Each model's series together have `timeout_s` seconds, imports not counted. What is left then is
-    fitted one by one within as much time again, each for its share of it, in a fresh process. `on_done`
-    hears of each key as it is settled.
+    fitted one by one within as much time again, each for its share of it, in a fresh process. Many series
+    are shared between children that work at a time. `on_done` hears of each key as it is settled, one at
+    a time.
     """
-    crew = _Crew(tasks, timeout_s, on_done)
-    with crew:
-        for model in sorted({task.model for task in tasks}):
-            crew.batch([task for task in tasks if task.model == model])
-    return crew.answers
+    parts = max(1, min(CHILDREN, cores(), len(tasks) // EACH))
+    turns = Lock()
+
+    def told(key: str) -> None:
+        with turns:
+            on_done(key)
+
+    crews = [_Crew(tasks[first::parts], timeout_s, told) for first in range(parts)]
+    with ThreadPoolExecutor(parts, thread_name_prefix="fitting") as pool:
+        try:
+            for working in [pool.submit(crew.work) for crew in crews]:
+                working.result()
+        except BaseException:  # an interrupt too: the others are not waited for
+            for crew in crews:
+                crew.stop()
+            raise
+    return {key: answer for crew in crews for key, answer in crew.answers.items()}
 
 
 class _Crew:
@@ -75,18 +96,29 @@ class _Crew:
 
     def __init__(self, tasks: Sequence[Task], timeout_s: float, on_done: Callable[[str], None]) -> None:
         self.answers: dict[str, NDArray[np.float64] | str] = {}
+        self._tasks = tasks
         self._models = sorted({task.model for task in tasks})
         self._timeout_s = timeout_s
         self._on_done = on_done
         self._child: Child | None = None
+        self._stopped = False
 
-    def __enter__(self) -> Self:
-        return self
+    def work(self) -> None:
+        """Settle every task."""
+        try:
+            for model in self._models:
+                self._batch([task for task in self._tasks if task.model == model])
+        finally:
+            self._end()
 
-    def __exit__(self, *_: object) -> None:
-        self._end()
+    def stop(self) -> None:
+        """Have `work` end soon, from another thread: what is not done is settled as stopped."""
+        self._stopped = True
+        child = self._child
+        if child is not None:
+            child.kill()
 
-    def batch(self, tasks: list[Task]) -> None:
+    def _batch(self, tasks: list[Task]) -> None:
         """All series of one model: together first, then the rest one by one."""
         try:
             self._ready()
@@ -153,6 +185,8 @@ class _Crew:
             lifetime_s = IMPORT_S + 2 * self._timeout_s * len(self._models) + 60
             self._child = Child(lifetime_s)
             try:
+                if self._stopped:
+                    self._child.kill()
                 self._child.load(self._models)
             except ChildLost:
                 self._end()
@@ -200,6 +234,10 @@ class Child:
         if "error" in answer:
             raise FitFailed(answer["error"])
         return np.frombuffer(values, dtype="<f8").astype(np.float64).reshape(answer["shape"])
+
+    def kill(self) -> None:
+        """Have it die at once; for any thread. Whoever waits for it finds it lost."""
+        self._process.kill()
 
     def end(self) -> None:
         """Kill it if it still runs, and wait until it is gone."""

@@ -1,12 +1,12 @@
 """A source over a network, followed: its history is filled in once, then only what is new is asked for.
 
 What was asked before is in the store. Each turn asks again for the last few steps, which may have been late
-or partial, and hands on the last day with what is new: the input gate judges new points beside their past.
+or partial; what came is handed on with the stored day before it: the input gate judges new points by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,6 +44,7 @@ class Following:
         self.source = source
         self._remote, self._history = remote, history
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
+        self._whole: set[str] = set()  # series that answered since this began; of others that is not known
         self._again: dict[str, datetime] = {}  # when filling in may be tried again
         self._unfilled: dict[str, datetime] = {}  # since when filling in is due, or fails
         self._anew: set[str] = set()  # series whose stored history has another meaning than what comes now
@@ -60,7 +61,7 @@ class Following:
         return [name for name in series if name in known]
 
     def samples(self, series: Sequence[str], since: datetime | None, until: datetime | None) -> Samples:
-        """The points of the last day up to `until`, those of the store with what is new; see the port.
+        """What is new up to `until`, with the day that is stored before it; see the port.
 
         A window that ends before what is stored (that of a past event) is asked of the source as it is.
         A series of which nothing is stored is asked for its last day: `fill` fetches the rest. A series
@@ -74,11 +75,11 @@ class Following:
             return self.source.samples(wanted, since, until)
         low = frozenset(self._partial)
         parts = self._answers(list(self._begins(wanted, ends, until)), since, until)
-        kept = self._history.read([name for name in wanted if name in ends], _day_before(until), until)
+        there = [name for name in wanted if name in ends]
+        day = _day_before(until)
+        kept = [_from(one, day) for one in self._history.recent(there, min(since, day), until)]
         said = self._judged(kept, parts, until, low)
-        # What is stored is older, and goes first: samples are in order.
-        whole = joined([self._context(kept, parts), *parts], self._source_of(parts))
-        return replace(whole, warnings=(*whole.warnings, *said))
+        return self._beside(kept, parts, said)
 
     def _judged(
         self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
@@ -113,13 +114,16 @@ class Following:
     def _begins(
         self, wanted: Sequence[str], ends: Mapping[str, datetime], until: datetime
     ) -> Iterator[tuple[datetime, list[str]]]:
-        """From when each series is asked: those that are followed from a full hour on, others a day back."""
+        """From when each series is asked: those that are followed from a full hour on, others a day back.
+
+        So is each at first: what an earlier process was told of the last day may have been too low.
+        """
         context = until - timedelta(seconds=CONTEXT_S)
         recent = until - timedelta(seconds=RECENT_S)
         found: dict[datetime, list[str]] = {}
         for name in wanted:
             end = ends.get(name)
-            begin = context if end is None else min(end, until) - self._overlap
+            begin = context if end is None or name not in self._whole else min(end, until) - self._overlap
             begin = min(begin, self._partial.get(name, begin))
             hour = begin.replace(minute=0, second=0, microsecond=0)
             found.setdefault(hour if begin >= recent else context, []).append(name)
@@ -157,20 +161,24 @@ class Following:
                 self._partial.setdefault(name, since)
             elif name not in answer.unanswered:
                 self._partial.pop(name, None)
+        self._whole.update(name for name in names if name not in answer.unanswered)
         return answer
 
-    def _context(self, kept: Sequence[Series], parts: Sequence[Samples]) -> Samples:
-        """What is stored of the last day and did not just come again; nothing that has another meaning.
+    def _beside(self, kept: Sequence[Series], parts: Sequence[Samples], said: Sequence[str]) -> Samples:
+        """What came, with what is stored of the day before it; nothing that has another meaning.
 
-        Of a series whose answer may be too low all of it stays beside it: of two the larger counts.
+        Of a series whose answer may be too low all that is stored is among the samples: of two the larger
+        counts. So it is of one that is not whole yet: what is handed on is all that is known of it.
         """
         first = _firsts(parts)
         low = {name for part in parts for name in part.lower_bounds}
-        return as_samples(
-            _before(one, None if one.unique_id in low else first.get(one.unique_id))
-            for one in kept
-            if one.unique_id not in self._anew
-        )
+        mine = [one for one in kept if one.unique_id not in self._anew]
+        among = [one for one in mine if one.unique_id in low or one.unique_id in self._unfilled]
+        older = [_before(one, None if one.unique_id in low else first.get(one.unique_id)) for one in among]
+        # What is stored is older, and goes first: samples are in order.
+        whole = joined([as_samples(older), *parts], self._source_of(parts))
+        beside = {one.unique_id: _before(one, first.get(one.unique_id)) for one in mine if one not in among}
+        return replace(whole, warnings=(*whole.warnings, *said), before=beside)
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
         return next((part.source for part in parts if part.source), "no query")
@@ -206,6 +214,7 @@ class Following:
             for name in answered:
                 self._unfilled.pop(name, None)
                 self._anew.discard(name)
+                self._whole.add(name)
             done += len(names)
             yield done
 
@@ -285,6 +294,13 @@ def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:
     return found
 
 
+def _from(series: Series, since: datetime) -> Series:
+    """The steps that begin at `since` or later."""
+    steps = max(0, -(-int((since - series.start).total_seconds()) // series.step_s))
+    start = series.start + timedelta(seconds=steps * series.step_s)
+    return replace(series, start=start, y=series.y[steps:])
+
+
 def _before(series: Series, first: np.datetime64 | None) -> Series:
     """The steps before the first stamp that came."""
     if first is None:
@@ -294,7 +310,7 @@ def _before(series: Series, first: np.datetime64 | None) -> Series:
     return replace(series, y=series.y[: max(0, steps)])
 
 
-def as_samples(many: Iterator[Series]) -> Samples:
+def as_samples(many: Iterable[Series]) -> Samples:
     """The known steps of some series as samples."""
     ids, stamps, values = [], [], []
     for one in many:

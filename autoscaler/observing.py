@@ -83,7 +83,7 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
     gated = _gated(today, app, now)
     behind = _unfilled(app, asked, now)
     app.history.append_all(one for one in gated.series if one.unique_id not in behind)
-    stored = {series.unique_id: series for series in app.history.read(asked, since, now)}
+    stored = {series.unique_id: series for series in app.history.recent(asked, since, now)}
     stored |= {one.unique_id: one for one in gated.series if one.unique_id in behind}
     kept, refused = former.one_history(
         app.configuration.formerly(),
@@ -264,7 +264,7 @@ def _unfilled(app: App, asked: Sequence[str], now: datetime) -> dict[str, str]:
 
 
 def _as_a_whole(app: App, gated: Gated, known: Mapping[str, Series], now: datetime) -> Gated:
-    """Of series that are followed the gate saw the last day alone: they are judged by all that is kept."""
+    """Of series that are followed the gate saw what is new: they are judged by all that is kept."""
     asked = [one.unique_id for one in gated.series]
     followed = {
         name for source in app.metrics if isinstance(source, Following) for name in source.mine(asked)

@@ -15,8 +15,10 @@ from forecasts import frame
 from forecasts.fallback import last_resort
 from forecasts.types import HOUR_S, Forecast
 from policies import scalers, sizing
+from policies.inputs import recent
 from policies.model import Pool
 from policies.outlook import Outlook
+from policies.standing import LEARNS
 
 if TYPE_CHECKING:
     from autoscaler.bootstrap import App
@@ -25,17 +27,21 @@ if TYPE_CHECKING:
 
 def live(app: App, seen: Seen) -> dict[str, Outlook]:
     """What each pool's demand is now, without a forecast."""
+    late_s = _late_s(app, seen)
     return {
-        pool.id: _outlook(app, pool, seen, None, forecast_sound=True)
+        pool.id: _outlook(app, pool, seen, None, late_s, forecast_sound=True)
         for pool in seen.snapshot.pools
         if any(demand.series in seen.series for demand in pool.demands)
     }
 
 
 def look_ahead(
-    app: App, seen: Seen, *, on_progress: Callable[[int], None] | None = None
+    app: App, seen: Seen, *, on_progress: Callable[[int], None] | None = None, whole: bool = True
 ) -> tuple[dict[str, Forecast], dict[str, Outlook]]:
-    """Forecast every series once, and bring history and forecast of each pool to units."""
+    """Forecast every series once, and bring history and forecast of each pool to units.
+
+    Not `whole`: of the past, what a plan is decided from; the rest of a thousand pools takes much memory.
+    """
     now = seen.snapshot.taken_at
     settings = app.configuration.forecast
     issued_at = now - timedelta(seconds=now.timestamp() % HOUR_S)
@@ -64,6 +70,7 @@ def look_ahead(
             levels=settings.levels,
         )
     raw = foreseen.holidays(app, seen.learnt, raw)
+    late_s = _late_s(app, seen)
     forecasts: dict[str, Forecast] = {}
     outlooks: dict[str, Outlook] = {}
     for pool in seen.snapshot.pools:
@@ -72,11 +79,16 @@ def look_ahead(
         ahead = scalers.load(app.policy.of(pool.id).scaler).AHEAD
         joined = _in_units(pool, raw) if ahead else None
         sound = all(demand.series not in unsound for demand in pool.demands)
-        outlook = _outlook(app, pool, seen, joined, forecast_sound=sound)
-        outlooks[pool.id] = foreseen.with_events(app, pool, outlook, now, seen.imitated)
+        outlook = _outlook(app, pool, seen, joined, late_s, forecast_sound=sound)
+        outlook = foreseen.with_events(app, pool, outlook, now, seen.imitated)
+        learns = app.policy.of(pool.id).scaler in LEARNS
+        outlooks[pool.id] = outlook if whole or learns else recent(outlook, app.policy)
         if joined is not None:
             forecasts[pool.id] = foreseen.raised(app, pool, joined, outlooks[pool.id])
-    return forecasts, recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
+    outlooks = recall.outlooks(app, seen.snapshot.pools, seen.series, outlooks)
+    if not whole:
+        outlooks = {name: recent(outlook, app.policy) for name, outlook in outlooks.items()}
+    return forecasts, outlooks
 
 
 def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None:
@@ -94,7 +106,15 @@ def _in_units(pool: Pool, raw: Mapping[str, Forecast | None]) -> Forecast | None
     return replace(there[0], unique_id=pool.id, values=np.max(values, axis=0), model=models, notes=notes)
 
 
-def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, forecast_sound: bool) -> Outlook:
+def _outlook(
+    app: App,
+    pool: Pool,
+    seen: Seen,
+    forecast: Forecast | None,
+    late_s: Mapping[str, float],
+    *,
+    forecast_sound: bool,
+) -> Outlook:
     now = seen.snapshot.taken_at
     declared = app.configuration.pools[pool.id].demands
     refusals = [seen.refused[d.series] for d in declared if d.series in seen.refused]
@@ -102,13 +122,13 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
         refusals.append(f"{pool.id}: there is no forecast that passes the gate")
     known = [demand for demand in pool.demands if demand.series in seen.series]
     capacities = [d.unit_capacity for d in known]
-    late_s = [_late_s(app, seen, demand.series) for demand in known]
+    late = [late_s[demand.series] for demand in known]
     demand = to_learn = sizing.demand_units(
-        [seen.series[d.series] for d in known], capacities, end=now, late_s=late_s
+        [seen.series[d.series] for d in known], capacities, end=now, late_s=late
     )
     if any(seen.learnt[d.series] is not seen.series[d.series] for d in known):
         to_learn = sizing.demand_units(
-            [seen.learnt[d.series] for d in known], capacities, end=now, late_s=late_s
+            [seen.learnt[d.series] for d in known], capacities, end=now, late_s=late
         )
     ahead = None
     if forecast is not None:
@@ -133,14 +153,18 @@ def _outlook(app: App, pool: Pool, seen: Seen, forecast: Forecast | None, *, for
     )
 
 
-def _late_s(app: App, seen: Seen, series: str) -> float:
-    """How late a metric may be in seconds and still count as fresh: what is held speaks for it until then.
+def _late_s(app: App, seen: Seen) -> dict[str, float]:
+    """How late each metric may be in seconds and still count as fresh: what is held speaks for it until then.
 
     A backlog as demand is as late as the later one of what waits and what arrives.
     """
-    declared = (demand for pool in app.configuration.pools.values() for demand in pool.demands)
-    arrivals = {d.backlog.arrivals for d in declared if d.series == series and d.backlog is not None}
-    names = [name for name in (series, *arrivals) if name is not None and name in seen.series]
-    late = delays(app.metrics, names)
+    late = delays(app.metrics, list(seen.series))
     periods = app.policy.freshness.periods
-    return max((periods * seen.series[name].step_s + late.get(name, 0) for name in names), default=0)
+    found = {name: periods * one.step_s + late.get(name, 0.0) for name, one in seen.series.items()}
+    arrivals = {
+        demand.series: found[demand.backlog.arrivals]
+        for pool in app.configuration.pools.values()
+        for demand in pool.demands
+        if demand.backlog is not None and demand.backlog.arrivals in found
+    }
+    return found | {name: max(found[name], later) for name, later in arrivals.items() if name in found}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from forecasts.types import Series
+
 
 class Clock(Protocol):
     """Where time comes from, and waiting."""
@@ -102,6 +104,7 @@ class Samples:
     tells a gauge from a counter, whose rate per second is the demand. `lower_bounds` says of a series why
     its true values may be larger (a partial answer); `warnings` is what else the source said, for people.
     `unanswered` says of a series why its query failed: that it has no samples tells nothing then.
+    `before`: what is known already of a series, up to its first sample; they are judged beside it.
     """
 
     unique_id: NDArray[np.object_]
@@ -114,6 +117,7 @@ class Samples:
     lower_bounds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
     unanswered: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    before: Mapping[str, Series] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,12 @@ def tick(
     app = replace(app, policy=replace(app.policy, plan_ttl_s=app.configuration.run.plan_ttl_s))
     settled = _settle(app)
     done = turn(
-        app, on_progress=on_progress, on_fill=on_fill, running_s=running_s, generation=holding.check()
+        app,
+        on_progress=on_progress,
+        on_fill=on_fill,
+        running_s=running_s,
+        generation=holding.check(),
+        whole=False,
     )
     now = done.seen.snapshot.taken_at
     words = {

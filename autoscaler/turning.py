@@ -50,13 +50,15 @@ def turn(
     on_fill: Callable[[int, int], None] | None = None,
     running_s: float | None = None,
     generation: int = 0,
+    whole: bool = True,
 ) -> Turn:
     """Observe, forecast, plan and record; nothing is applied. Raises StoreError if it cannot be recorded.
 
-    `on_progress` is told how many series are forecast; `on_fill` as in `observing.back_fill`.
+    `on_progress` is told how many series are forecast; `on_fill` as in `observing.back_fill`. Not `whole`:
+    the outlooks hold of the past what the plan was decided from.
     """
     seen = observe(app, on_fill=on_fill)
-    forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress)
+    forecasts, outlooks = look_ahead(app, seen, on_progress=on_progress, whole=whole)
     inputs = replace(_inputs(app, seen, outlooks, running_s=running_s), only=only)
     return _recorded(app, seen, inputs, forecasts, generation=generation)
 
@@ -105,7 +107,7 @@ def look_again(app: App, *, undoing: Sequence[Action] | None, running_s: float |
     `undoing`: the actions that are taken back, None for a plan of what demand wants.
     """
     seen = observe(app)
-    forecasts, outlooks = look_ahead(app, seen) if undoing is None else ({}, live(app, seen))
+    forecasts, outlooks = look_ahead(app, seen, whole=False) if undoing is None else ({}, live(app, seen))
     inputs = _inputs(app, seen, outlooks, running_s=running_s)
     if undoing is not None:
         inputs = replace(inputs, undoing=tuple(undoing))

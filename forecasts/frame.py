@@ -8,7 +8,7 @@ may let capacity grow and never lets it shrink.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -37,16 +37,21 @@ SPARE_STEPS = 100_000
 
 @dataclass(slots=True)
 class _Rows:
-    """The samples while they are gated: `code` indexes `names`, `us` is microseconds since 1970 UTC."""
+    """The samples while they are gated: `code` indexes `names`, `us` is microseconds since 1970 UTC.
+
+    `step_us`: the step of each name where it is known beforehand, else 0.
+    """
 
     names: NDArray[np.object_]
+    step_us: NDArray[np.int64]
     code: NDArray[np.int64]
     us: NDArray[np.int64]
     y: NDArray[np.float64]
     row: NDArray[np.int64]
 
     def only(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> _Rows:
-        return _Rows(self.names, self.code[which], self.us[which], self.y[which], self.row[which])
+        rest = (self.code[which], self.us[which], self.y[which], self.row[which])
+        return _Rows(self.names, self.step_us, *rest)
 
     def first_of_each(self) -> NDArray[np.int64]:
         """Where each series begins, given that the rows are sorted by series."""
@@ -54,7 +59,13 @@ class _Rows:
 
 
 def gate(
-    unique_id: NDArray[np.object_], ds: Stamps, y: NDArray[np.float64], limits: Limits, *, strict: bool
+    unique_id: NDArray[np.object_],
+    ds: Stamps,
+    y: NDArray[np.float64],
+    limits: Limits,
+    *,
+    strict: bool,
+    before: Mapping[str, Series] | None = None,
 ) -> Gated:
     """Samples of any number of series, in any order, to one regular series each.
 
@@ -65,14 +76,18 @@ def gate(
     strict: the first sample that is not sound raises BadFrame (of order, gaps and freshness it only
     tells). Otherwise it is dropped with a notice and the rest goes on. A spike is dropped either way: what
     decides live is what is replayed.
+
+    `before`: what is known of a series already, up to its first sample, which goes on upon the same grid and
+    is judged beside it; only what the samples say is returned. A series without one is returned as known.
     """
+    before = before or {}
     if not len(unique_id) == len(ds) == len(y):
         raise BadInput(f"{len(unique_id)} ids, {len(ds)} stamps and {len(y)} values do not fit")
     notices: list[Notice] = []
     refused: dict[str, Notice] = {}
     series: list[Series] = []
-    rows = _rows(unique_id, ds, y)
-    if not len(rows.y):
+    rows = _rows(unique_id, ds, y, before)
+    if not len(rows.y) and not before:
         _tell(notices, about(Code.EMPTY, "", "there are no samples"), strict=strict)
         return Gated(notices=tuple(notices))
     rows = _settle(rows, _unsound(rows, limits), notices, strict=strict)
@@ -83,7 +98,8 @@ def gate(
         rows = _rates(rows.only(np.isfinite(rows.y)), steps, notices)
         rows = _settle(rows, _outside(rows, limits), notices, strict=strict)
     for at in np.split(np.arange(rows.code.size), rows.first_of_each()[1:]) if rows.code.size else ():
-        one = _regular(rows.only(at), int(steps[rows.code[at[0]]]), limits, notices, strict=strict)
+        own, step_us = rows.only(at), int(steps[rows.code[at[0]]])
+        one = _regular(own, step_us, limits, notices, strict=strict, before=before.get(_name(own)))
         if isinstance(one, Notice):
             refused[one.unique_id] = one
             continue
@@ -92,6 +108,8 @@ def gate(
             refused[one.unique_id] = why
         series.append(one)
     seen = {str(rows.names[code]) for code in np.unique(rows.code)}
+    series += [one for name, one in before.items() if name not in seen and name not in refused]
+    seen |= before.keys()
     for name in sorted({str(name) for name in rows.names} - seen):
         refused[name] = about(Code.EMPTY, name, f"{name}: no sound sample is left")
     return Gated(
@@ -138,13 +156,22 @@ def iso(us: int) -> str:
     return text.removesuffix(".000000") + "Z"
 
 
-def _rows(unique_id: NDArray[np.object_], ds: Stamps, y: NDArray[np.float64]) -> _Rows:
+def _name(rows: _Rows) -> str:
+    """Of the series of the first row."""
+    return str(rows.names[rows.code[0]])
+
+
+def _rows(
+    unique_id: NDArray[np.object_], ds: Stamps, y: NDArray[np.float64], before: Mapping[str, Series]
+) -> _Rows:
     code, names = pd.factorize(np.asarray(unique_id, dtype=object))
     if (code < 0).any():
         raise BadInput(f"row {int(np.argmin(code))} has no unique_id")
     stamps = np.asarray(ds).astype("datetime64[us]").astype(np.int64)
+    known = [before[name].step_s if name in before else 0 for name in names]
     return _Rows(
         np.asarray(names, dtype=object),
+        np.array(known, dtype=np.int64) * SECOND_US,
         code.astype(np.int64),
         stamps,
         np.asarray(y, dtype=np.float64),
@@ -196,7 +223,8 @@ def _outside(rows: _Rows, limits: Limits) -> Iterator[_Fault]:
 def _steps(rows: _Rows) -> NDArray[np.int64]:
     """The median distance of neighbouring stamps of each series, microseconds [names].
 
-    The lower of the two middle ones, so that it is a distance that occurs; 0 for a single stamp.
+    The lower of the two middle ones, so that it is a distance that occurs; 0 for a single stamp. A step that
+    is known beforehand holds.
     """
     order = np.lexsort((rows.us, rows.code))
     code, us = rows.code[order], rows.us[order]
@@ -209,7 +237,7 @@ def _steps(rows: _Rows) -> NDArray[np.int64]:
     middle = np.cumsum(count) - count + (count - 1) // 2
     result = np.zeros(len(rows.names), dtype=np.int64)
     result[count > 0] = apart[middle[count > 0]]
-    return result
+    return np.where(rows.step_us > 0, rows.step_us, result)
 
 
 def _settle(rows: _Rows, faults: Iterable[_Fault], notices: list[Notice], *, strict: bool) -> _Rows:
@@ -243,8 +271,12 @@ def _sorted(rows: _Rows, notices: list[Notice]) -> _Rows:
     for at in _by_series(grouped, late):
         what = f"{at.size} samples came out of order and were sorted"
         notices.append(_notice(grouped, at, Code.OUT_OF_ORDER, what))
-    least_first = np.where(np.isnan(rows.y), -np.inf, rows.y)
-    return rows.only(np.lexsort((least_first, rows.us, rows.code)))
+    order = np.lexsort((rows.us, rows.code))
+    us, code = rows.us[order], rows.code[order]
+    if ((us[1:] == us[:-1]) & (code[1:] == code[:-1])).any():
+        least_first = np.where(np.isnan(rows.y), -np.inf, rows.y)
+        order = np.lexsort((least_first, rows.us, rows.code))
+    return rows.only(order)
 
 
 def _duplicates(rows: _Rows, *, strict: bool) -> Iterator[_Fault]:
@@ -279,10 +311,16 @@ def _rates(rows: _Rows, steps: NDArray[np.int64], notices: list[Notice]) -> _Row
 
 
 def _regular(
-    rows: _Rows, step_us: int, limits: Limits, notices: list[Notice], *, strict: bool
+    rows: _Rows,
+    step_us: int,
+    limits: Limits,
+    notices: list[Notice],
+    *,
+    strict: bool,
+    before: Series | None,
 ) -> Series | Notice:
     """The samples of one series, sorted, on their grid; a notice where there is no grid to find."""
-    name = str(rows.names[rows.code[0]])
+    name = _name(rows)
     if not step_us:
         lone = about(Code.TOO_SPARSE, name, f"{name}: a single sample has no step; give at least two")
         _tell(notices, lone, strict=strict)
@@ -295,22 +333,37 @@ def _regular(
         what = f"{stray.size} samples lie more than {longest} steps of {step_s} s before the last"
         _tell(notices, _notice(rows, stray, Code.TOO_SPARSE, what), strict=strict)
         rows = rows.only(np.arange(stray.size, rows.us.size))
-    y = _placed(rows, step, notices)
-    at = np.flatnonzero(spikes(y, limits.window_s // step_s))
+    first = int(rows.us[0]) if before is None else _on_grid(int(rows.us[0]), before)
+    y = _placed(rows, first, step, notices)
+    past = np.empty(0) if before is None else _up_to(before, first)
+    at = np.flatnonzero(spikes(np.r_[past, y], limits.window_s // step_s)[past.size :])
     if at.size:
         count = f"{at.size} spikes, the first of" if at.size > 1 else "1 spike of"
         what = f"{count} {y[at[0]]:g}, {'kept' if limits.keep_spikes else 'dropped'}"
-        spiky = np.searchsorted(rows.us, rows.us[0] + at * step)
+        spiky = np.searchsorted(rows.us, first + at * step)
         notices.append(_notice(rows, spiky, Code.SPIKE, what))
         if not limits.keep_spikes:
             y[at] = np.nan
-    start = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(rows.us[0]))
+    start = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=first)
     return Series(unique_id=name, start=start, step_s=step_s, y=y)
 
 
-def _placed(rows: _Rows, step: int, notices: list[Notice]) -> NDArray[np.float64]:
-    """Each sample in the step it lies in, the larger of two; steps without one are NaN."""
-    at, beside = np.divmod(rows.us - rows.us[0], step)
+def _on_grid(us: int, before: Series) -> int:
+    """The begin of the step of a known grid that `us` lies in, microseconds since 1970."""
+    return us - (us - _us(before.start)) % (before.step_s * SECOND_US)
+
+
+def _up_to(before: Series, us: int) -> NDArray[np.float64]:
+    """What is known of the steps before `us`, a step's begin; NaN where nothing is."""
+    steps = max(0, us - _us(before.start)) // (before.step_s * SECOND_US)
+    past = np.full(steps, np.nan)
+    past[: before.y.size] = before.y[:steps]
+    return past
+
+
+def _placed(rows: _Rows, first: int, step: int, notices: list[Notice]) -> NDArray[np.float64]:
+    """Each sample in the step it lies in, of those from `first` on, the larger of two; else NaN."""
+    at, beside = np.divmod(rows.us - first, step)
     y = np.full(int(at[-1]) + 1, np.nan)
     np.fmax.at(y, at, rows.y)
     off = np.flatnonzero(beside)

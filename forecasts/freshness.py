@@ -20,14 +20,17 @@ def stale(series: Series, limits: Limits, notices: list[Notice]) -> Notice | Non
     name, step_s, there = series.unique_id, series.step_s, np.isfinite(series.y)
     if not there.any():
         return about(Code.EMPTY, name, f"{name}: no sound sample is left")
-    last = series.start + timedelta(seconds=step_s * int(np.flatnonzero(there)[-1]))
+    newest = there.size - 1 - int(np.argmax(there[::-1]))
+    last = series.start + timedelta(seconds=step_s * newest)
     now = limits.now or last + timedelta(seconds=step_s)
     age, delay_s = (now - last).total_seconds(), limits.delays.get(name, 0)
     if age > limits.periods * step_s + delay_s:
         return about(Code.STALE, name, f"{name}: the last sample is {spoken(age)} old, at {last:%FT%TZ}")
     # The window runs up to the last step that was due at `now`, whether or not a sample came for it.
     due = max(0, int(((now - series.start).total_seconds() - delay_s) // step_s))
-    there = np.r_[there, np.zeros(max(0, due - there.size), dtype=bool)][:due]
+    if due > there.size:
+        there = np.r_[there, np.zeros(due - there.size, dtype=bool)]
+    there = there[:due]
     begin = max(0, due - limits.window_s // step_s)
     old, recent = _longest_hole(there[:begin]), _longest_hole(there[begin:])
     if old * step_s > limits.longest_gap_s:
@@ -60,5 +63,7 @@ def _untrue(series: Series, limits: Limits) -> Notice | None:
 
 def _longest_hole(there: NDArray[np.bool_]) -> int:
     """The longest run of absent steps."""
+    if there.all():
+        return 0
     edges = np.flatnonzero(np.r_[True, there, True])
     return int(np.diff(edges).max()) - 1 if edges.size > 1 else 0

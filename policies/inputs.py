@@ -53,30 +53,35 @@ def decide(inputs: Inputs) -> Plan:
 
 def trimmed(inputs: Inputs) -> Inputs:
     """The same inputs without the part of each pool's past that `decide` never looks at."""
-    outlooks = {name: _recent(outlook, inputs) for name, outlook in inputs.outlooks.items()}
+    undoing = inputs.undoing is not None
+    outlooks = {
+        name: recent(outlook, inputs.policy, undoing=undoing) for name, outlook in inputs.outlooks.items()
+    }
     return replace(inputs, outlooks=MappingProxyType(outlooks))
 
 
-def _recent(outlook: Outlook, inputs: Inputs) -> Outlook:
-    steps = _looked_at(outlook, inputs)
+def recent(outlook: Outlook, policy: Policy, *, undoing: bool = False) -> Outlook:
+    """The outlook without the part of its past that `decide` never looks at; arrays are copied, not kept."""
+    steps = _looked_at(outlook, policy, undoing=undoing)
     if steps is None or steps >= len(outlook.demand.y):
         return outlook
     return replace(
         outlook,
         demand=_last(outlook.demand, steps),
         to_learn=None if outlook.to_learn is None else _last(outlook.to_learn, steps),
-        censored=None if outlook.censored is None else outlook.censored[-steps:],
+        censored=None if outlook.censored is None else outlook.censored[-steps:].copy(),
     )
 
 
-def _looked_at(outlook: Outlook, inputs: Inputs) -> int | None:
+def _looked_at(outlook: Outlook, policy: Policy, *, undoing: bool) -> int | None:
     """How many of the newest steps of a pool's demand are looked at; None: all."""
-    if outlook.standing is not None or inputs.undoing is not None:
+    if outlook.standing is not None or undoing:
         return LATE_STEPS
-    lookback = scalers.load(inputs.policy.of(outlook.pool_id).scaler).LOOKBACK_S
+    lookback = scalers.load(policy.of(outlook.pool_id).scaler).LOOKBACK_S
     return None if lookback is None else max(LATE_STEPS, -(-lookback // outlook.demand.step_s))
 
 
 def _last(series: Series, steps: int) -> Series:
     start = series.end - timedelta(seconds=steps * series.step_s)
-    return Series(unique_id=series.unique_id, start=start, step_s=series.step_s, y=series.y[-steps:])
+    y = series.y[-steps:].copy()
+    return Series(unique_id=series.unique_id, start=start, step_s=series.step_s, y=y)

@@ -62,7 +62,8 @@ def demand_units(
         first = (series.start - start).total_seconds()
         if rest or first % step:
             raise BadInput(f"{series.unique_id}: its grid does not fit a step of {step} s")
-        values = np.repeat(_to_the_end(series, end, late) / capacity, held)
+        values = _to_the_end(series, end, late) / capacity
+        values = np.repeat(values, held) if held > 1 else values
         place = slice(int(first // step), int(first // step) + len(values))
         part = out[place]
         part[...] = np.fmax(part, values[: len(part)])
@@ -74,9 +75,9 @@ def _to_the_end(series: Series, end: datetime, late_s: float) -> Floats:
     steps = max(0, int((end - series.start).total_seconds() // series.step_s))
     y = np.full(steps, np.nan)
     y[: min(steps, len(series.y))] = series.y[:steps]
-    known = np.flatnonzero(~np.isnan(y))
-    if len(known) and steps - 1 - known[-1] <= max(LATE_STEPS, late_s / series.step_s):
-        y[known[-1] :] = y[known[-1]]
+    absent = int(np.argmin(np.isnan(y[::-1]))) if steps else 0  # steps without a value at the end
+    if absent and absent <= max(LATE_STEPS, late_s / series.step_s):
+        y[-absent:] = y[-1 - absent]
     return y
 
 
@@ -93,8 +94,10 @@ def peak_to_mean(demand: Series, *, window_s: int = 14 * 86400) -> float:
     table = table[~np.isnan(table).all(axis=1)]
     if not len(table):
         return 1.0
-    means = np.nanmean(table, axis=1).sum()
-    return max(1.0, float(np.nanmax(table, axis=1).sum() / means)) if means > 0 else 1.0
+    # Where nothing is absent the plain functions say the same, and are quicker.
+    mean, peak = (np.nanmean, np.nanmax) if np.isnan(table).any() else (np.mean, np.max)
+    means = mean(table, axis=1).sum()
+    return max(1.0, float(peak(table, axis=1).sum() / means)) if means > 0 else 1.0
 
 
 def quantiles_by_step(

@@ -53,4 +53,5 @@ def _gated(parts: Sequence[Samples], limits: Limits) -> Gated:
         np.concatenate([part.y for part in parts]),
         limits,
         strict=False,
+        before={name: one for part in parts for name, one in part.before.items()},
     )

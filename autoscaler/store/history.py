@@ -1,54 +1,26 @@
 """Samples of the metrics, kept in compressed chunks.
 
-A chunk is float32 (relative error at most 2^-24), or float64 where float32 cannot hold a value that well,
-compressed by zlib: a month of one-minute samples of a real pool takes 40 kB. Each series is packed by itself.
-Chunks are never changed; a later one wins over earlier ones, and replaces those that lie wholly within it.
+Each series is packed by itself. Chunks are never changed; a later one wins over earlier ones, and replaces
+those that lie wholly within it.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
-import numpy as np
-from sqlalchemy import Connection, Engine, and_, case, delete, insert, select, true
+from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, select, true
 
-from autoscaler.errors import StoreError
+from autoscaler.store.chunks import EPOCH, FULL_STEPS, Chunk, packed, rows, second, seconds, series_of
 from autoscaler.store.database import reading, writing
+from autoscaler.store.recent import Recent
 from autoscaler.store.tables import ChunkRow
 from forecasts.types import Series
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
-FULL_STEPS = 4_096  # a last chunk shorter than this is packed again with what follows it; none is longer
 AT_ONCE = 500  # ids in one query
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = ChunkRow.__table__  # type: ignore[attr-defined]
-_DTYPES = {"f4-zlib": "<f4", "f8-zlib": "<f8"}
-_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    row: int
-    start: int
-    step_s: int
-    steps: int
-    codec: str
-    values: bytes | None
-
-    @property
-    def end(self) -> int:
-        return self.start + self.steps * self.step_s
-
-    def fits(self, start: int, step_s: int) -> bool:
-        return self.step_s == step_s and (self.start - start) % step_s == 0
 
 
 class History:
@@ -57,6 +29,7 @@ class History:
     def __init__(self, engine: Engine) -> None:
         """`engine` is that of `autoscaler.store.database.connect`."""
         self._engine = engine
+        self._recent = Recent()
 
     def close(self) -> None:
         """Let go of the file, for the trail of the same engine too; the next use opens it again."""
@@ -88,7 +61,29 @@ class History:
                     old_step, old_end = grids.get(unique_id, (step_s, 0))
                     end = start + steps * step_s
                     grids[unique_id] = (step_s, max(end, old_end) if old_step == step_s else end)
-                found |= {name: _EPOCH + timedelta(seconds=end) for name, (_, end) in grids.items()}
+                found |= {name: EPOCH + timedelta(seconds=end) for name, (_, end) in grids.items()}
+        return found
+
+    def recent(self, ids: Sequence[str], since: datetime, until: datetime) -> list[Series]:
+        """The same as `read`, for what is read again and again: only chunks that are new are unpacked.
+
+        What was read stays in memory, and what is returned is a part of it. For several threads.
+        """
+        low, high = seconds(since), seconds(until)
+        found: list[Series] = []
+        wanted = list(dict.fromkeys(ids))
+        with self._recent.lock, reading(self._engine) as connection:
+            for first in range(0, len(wanted), AT_ONCE):
+                batch = wanted[first : first + AT_ONCE]
+                chunks = _summed(connection, batch)
+                lacking = [
+                    row for name in batch for row in self._recent.lacking(name, chunks[name], low, high)
+                ]
+                values = _values(connection, lacking)
+                for name in batch:
+                    there = [replace(one, values=values.get(one.row)) for one in chunks[name]]
+                    one = self._recent.series(name, there, low, high)
+                    found += [] if one is None else [one]
         return found
 
     def read(
@@ -98,8 +93,8 @@ class History:
 
         Each series is on the grid that was kept last; samples on an older grid are not mixed in.
         """
-        low = None if since is None else int((since - _EPOCH).total_seconds())
-        high = None if until is None else int((until - _EPOCH).total_seconds())
+        low = None if since is None else seconds(since)
+        high = None if until is None else seconds(until)
         found: list[Series] = []
         wanted = list(dict.fromkeys(ids))
         with reading(self._engine) as connection:
@@ -107,14 +102,14 @@ class History:
                 batch = wanted[first : first + AT_ONCE]
                 chunks = _chunks(connection, batch, low, high)
                 found += [
-                    s for uid in batch if (s := _series(uid, chunks.get(uid, []), low, high)) is not None
+                    s for uid in batch if (s := series_of(uid, chunks.get(uid, []), low, high)) is not None
                 ]
         return found
 
 
 def _chunks(
     connection: Connection, ids: Sequence[str], low: int | None = None, high: int | None = None
-) -> dict[str, list[_Chunk]]:
+) -> dict[str, list[Chunk]]:
     """The chunks of each series, oldest first; outside [low, high), seconds since 1970, without values."""
     columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
     within = and_(
@@ -123,40 +118,32 @@ def _chunks(
     )
     values = case((within, _CHUNK.c["values"]), else_=None)
     query = select(*columns, values).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
-    found: dict[str, list[_Chunk]] = {}
+    found: dict[str, list[Chunk]] = {}
     for unique_id, *rest in connection.execute(query):
-        found.setdefault(unique_id, []).append(_Chunk(*rest))
+        found.setdefault(unique_id, []).append(Chunk(*rest))
     return found
 
 
-def _series(unique_id: str, chunks: list[_Chunk], low: int | None, high: int | None) -> Series | None:
-    if not chunks:
-        return None
-    newest = chunks[-1]
-    chunks = [chunk for chunk in chunks if chunk.fits(newest.start, newest.step_s)]
-    step = newest.step_s
-    start, end = min(chunk.start for chunk in chunks), max(chunk.end for chunk in chunks)
-    if low is not None and low > start:
-        start += -(-(low - start) // step) * step
-    if high is not None and high < end:
-        end = start - (start - high) // step * step
-    if end <= start:
-        return None
-    y = _overlay(unique_id, chunks, start, (end - start) // step)
-    return Series(unique_id=unique_id, start=_EPOCH + timedelta(seconds=start), step_s=step, y=y)
+def _summed(connection: Connection, ids: Sequence[str]) -> dict[str, list[Chunk]]:
+    """The chunks of each of the series, oldest first, with their sums in the place of their values."""
+    columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
+    values = _CHUNK.c["values"]
+    end = func.substr(values, func.length(values) - 3, type_=values.type)
+    query = select(*columns, end).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
+    found: dict[str, list[Chunk]] = {name: [] for name in ids}
+    for unique_id, *rest, adler in connection.execute(query):
+        found[unique_id].append(replace(Chunk(*rest), sum=adler))
+    return found
 
 
-def _overlay(unique_id: str, chunks: Sequence[_Chunk], start: int, steps: int) -> Floats:
-    """The values from `start` on, float64 [steps]: chunks of one grid, the last laid on top."""
-    y = np.full(steps, np.nan)
-    for chunk in chunks:
-        offset = (chunk.start - start) // chunk.step_s
-        first, last = max(0, offset), min(steps, offset + chunk.steps)
-        if first < last:
-            values = _unpacked(unique_id, chunk)[first - offset : last - offset]
-            known = np.isfinite(values)
-            y[first:last][known] = values[known]
-    return y
+def _values(connection: Connection, which: Sequence[int]) -> dict[int, bytes]:
+    """The packed values of some chunks, by row."""
+    found: dict[int, bytes] = {}
+    columns = (_CHUNK.c.id, _CHUNK.c["values"])
+    for first in range(0, len(which), AT_ONCE):
+        query = select(*columns).where(_CHUNK.c.id.in_(which[first : first + AT_ONCE]))
+        found.update((row, values) for row, values in connection.execute(query))
+    return found
 
 
 def _batches(many: Iterable[Series]) -> Iterator[dict[str, Series]]:
@@ -176,118 +163,23 @@ def _append(connection: Connection, batch: Mapping[str, Series]) -> int:
     """Keep what is new of some series; how many samples were new or revised."""
     # A chunk that is packed again is at most as long as a full one: nothing older is read.
     reach = {name: FULL_STEPS * series.step_s for name, series in batch.items()}
-    low = min(_second(series) - reach[name] for name, series in batch.items())
-    high = max(
-        _second(series) + len(series.y) * series.step_s + reach[name] for name, series in batch.items()
-    )
+    low = min(second(series) - reach[name] for name, series in batch.items())
+    high = max(second(series) + len(series.y) * series.step_s + reach[name] for name, series in batch.items())
     chunks = _chunks(connection, list(batch), low, high)
     within: list[int] = []
-    rows: list[dict[str, Any]] = []
+    fresh: list[dict[str, Any]] = []
     revised = 0
     for name, series in batch.items():
-        fitting = [one for one in chunks.get(name, []) if one.fits(_second(series), series.step_s)]
-        new, packed = _packed(series, fitting)
+        fitting = [one for one in chunks.get(name, []) if one.fits(second(series), series.step_s)]
+        new, kept = packed(series, fitting)
         revised += new
-        if packed is not None:
-            start, y = packed
+        if kept is not None:
+            start, y = kept
             end = start + len(y) * series.step_s
             within += [one.row for one in fitting if start <= one.start and one.end <= end]
-            rows += _rows(name, start, series.step_s, y)
+            fresh += rows(name, start, series.step_s, y)
     for first in range(0, len(within), AT_ONCE):
         connection.execute(delete(_CHUNK).where(_CHUNK.c.id.in_(within[first : first + AT_ONCE])))
-    if rows:
-        connection.execute(insert(_CHUNK), rows)
+    if fresh:
+        connection.execute(insert(_CHUNK), fresh)
     return revised
-
-
-def _packed(series: Series, chunks: Sequence[_Chunk]) -> tuple[int, tuple[int, Floats] | None]:
-    """How many samples are new or revised, and the values to keep with where they begin, None for nothing.
-
-    They are laid over the chunks; what lies wholly within them is in them.
-    """
-    start = _second(series)
-    # What does not survive packing is compared as it will be read, or it would look revised for ever.
-    y = _rounded(np.where(np.isfinite(series.y), series.y, np.nan))
-    kept = _overlay(series.unique_id, chunks, start, len(y))
-    revised = np.isfinite(y) & (y != kept)
-    merged = np.where(np.isfinite(y), y, kept)
-    changed = revised | ~_covered(chunks, start, series.step_s, len(y))
-    if not changed.any():
-        return 0, None
-    first, last = int(np.argmax(changed)), len(y) - int(np.argmax(changed[::-1]))
-    fresh, fresh_start = merged[first:last], start + first * series.step_s
-    tail = _short_tail(chunks, fresh_start)
-    if tail is not None:
-        fresh_end = fresh_start + len(fresh) * series.step_s
-        whole = _overlay(
-            series.unique_id, chunks, tail.start, (max(fresh_end, tail.end) - tail.start) // series.step_s
-        )
-        offset = (fresh_start - tail.start) // series.step_s
-        whole[offset : offset + len(fresh)] = fresh
-        fresh, fresh_start = whole, tail.start
-    return int(revised.sum()), (fresh_start, fresh)
-
-
-def _covered(chunks: Sequence[_Chunk], start: int, step_s: int, steps: int) -> NDArray[np.bool_]:
-    """Which steps some chunk reaches, be they present or known to be absent: bool [steps]."""
-    covered = np.zeros(steps, dtype=bool)
-    for chunk in chunks:
-        offset = (chunk.start - start) // step_s
-        covered[max(0, offset) : max(0, offset + chunk.steps)] = True
-    return covered
-
-
-def _short_tail(chunks: Sequence[_Chunk], start: int) -> _Chunk | None:
-    """The newest chunk, if it is short and what begins at `start` overlaps or follows it at once."""
-    if not chunks:
-        return None
-    tail = chunks[-1]
-    return tail if tail.steps < FULL_STEPS and tail.start <= start <= tail.end else None
-
-
-def _rows(unique_id: str, start: int, step_s: int, y: Floats) -> Iterable[dict[str, Any]]:
-    for first in range(0, len(y), FULL_STEPS):
-        part = y[first : first + FULL_STEPS]
-        codec = "f4-zlib" if _fits_float32(part) else "f8-zlib"
-        packed = zlib.compress(part.astype(_DTYPES[codec]).tobytes(), level=1)
-        yield {
-            "unique_id": unique_id,
-            "start": start + first * step_s,
-            "step_s": step_s,
-            "steps": len(part),
-            "codec": codec,
-            "values": packed,
-        }
-
-
-def _unpacked(unique_id: str, chunk: _Chunk) -> NDArray[Any]:
-    try:
-        values: NDArray[Any] = np.frombuffer(zlib.decompress(chunk.values or b""), dtype=_DTYPES[chunk.codec])
-    except (zlib.error, KeyError, ValueError) as error:
-        raise StoreError(f"chunk {chunk.row} of {unique_id} is corrupt; restore the store") from error
-    if len(values) != chunk.steps:
-        raise StoreError(f"chunk {chunk.row} of {unique_id} has {len(values)} steps, not {chunk.steps}")
-    return values
-
-
-def _second(series: Series) -> int:
-    seconds = (series.start - _EPOCH).total_seconds()
-    if seconds != int(seconds):
-        raise StoreError(f"{series.unique_id}: the grid begins at {series.start}, within a second")
-    return int(seconds)
-
-
-def _holds(y: Floats) -> NDArray[np.bool_]:
-    """Where float32 has all of its 24 bits: zero, or neither overflowing nor subnormal."""
-    size = np.abs(y)
-    held: NDArray[np.bool_] = (y == 0) | ~np.isfinite(y) | ((size >= _SMALLEST) & (size <= _LARGEST))
-    return held
-
-
-def _fits_float32(y: Floats) -> bool:
-    return bool(_holds(y).all())
-
-
-def _rounded(y: Floats) -> Floats:
-    with np.errstate(over="ignore", under="ignore"):
-        return np.where(_holds(y), y.astype(np.float32).astype(np.float64), y)

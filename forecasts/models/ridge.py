@@ -22,7 +22,7 @@ import numpy as np
 
 from forecasts.champion import demoted
 from forecasts.conformal import calibrated, edges
-from forecasts.lags import DIFFERENCES, NAMES, features
+from forecasts.lags import DIFFERENCES, NAMES, Past
 from forecasts.outages import ready
 
 if TYPE_CHECKING:
@@ -76,14 +76,15 @@ def _one(y: Floats, horizon: int, levels: Sequence[float], day: int) -> Floats:
     z = np.log(y / level + OFFSET)
     begins = edges(horizon, day)
     ahead = np.arange(horizon)
-    point = _Fit(z, begins, day).points(z, np.full(horizon, z.size), ahead)
+    past = Past(z, day=day)
+    point = _Fit(z, begins, day).points(past, np.full(horizon, z.size), ahead)
     aside = min(z.size // 2, SET_ASIDE_DAYS * day)
     apart = max(1, EVERY_H * day // 24)
     origins = np.arange(z.size - aside, z.size, apart)
-    errors = _errors(_Fit(z[: z.size - aside], begins, day), z, origins, horizon)
-    naive = _errors(_Yesterday(day), z, origins, horizon)
+    errors = _errors(_Fit(z[: z.size - aside], begins, day), past, origins, horizon)
+    naive = _errors(_Yesterday(day), past, origins, horizon)
     if _lost(errors, naive, (z.size - 1 - origins) // day):
-        point, errors = _Yesterday(day).points(z, np.full(horizon, z.size), ahead), naive
+        point, errors = _Yesterday(day).points(past, np.full(horizon, z.size), ahead), naive
     band = calibrated(_spread(point, levels), _spread(errors, levels), levels, begins, apart)
     values: Floats = np.maximum(np.exp(np.minimum(band, HIGHEST)) - OFFSET, 0.0) * level
     return np.minimum(values, REACH * float(y[-28 * day :].max()))
@@ -94,12 +95,12 @@ def _spread(values: Floats, levels: Sequence[float]) -> Floats:
     return np.repeat(values[..., None], len(levels), axis=-1)
 
 
-def _errors(fit: _Fit | _Yesterday, z: Floats, origins: Steps, horizon: int) -> Floats:
+def _errors(fit: _Fit | _Yesterday, past: Past, origins: Steps, horizon: int) -> Floats:
     """What came less what was forecast without it, float64 [origin, horizon], NaN beyond the end."""
     at, ahead = (grid.ravel() for grid in np.meshgrid(origins, np.arange(horizon), indexing="ij"))
-    errors = np.full(at.size, np.nan)
-    over = at + ahead < z.size
-    errors[over] = z[(at + ahead)[over]] - fit.points(z, at[over], ahead[over])
+    errors, y = np.full(at.size, np.nan), past.y
+    over = at + ahead < y.size
+    errors[over] = y[(at + ahead)[over]] - fit.points(past, at[over], ahead[over])
     return errors.reshape(origins.size, horizon)
 
 
@@ -119,10 +120,10 @@ class _Yesterday:
 
     day: int
 
-    def points(self, z: Floats, at: Steps, ahead: Steps) -> Floats:
+    def points(self, past: Past, at: Steps, ahead: Steps) -> Floats:
         """Seen from each of `at`, `ahead` steps on [rows]; NaN where nothing was a day before."""
         then = at + ahead - (ahead // self.day + 1) * self.day
-        out: Floats = np.where(then >= 0, z[np.maximum(then, 0)], np.nan)
+        out: Floats = np.where(then >= 0, past.y[np.maximum(then, 0)], np.nan)
         return out
 
 
@@ -134,8 +135,8 @@ class _Rows:
     x: Floats
 
     @classmethod
-    def of(cls, z: Floats, at: Steps, ahead: Steps, day: int) -> _Rows:
-        found = features(z, at, ahead, day=day)
+    def of(cls, past: Past, at: Steps, ahead: Steps) -> _Rows:
+        found = past.features(at, ahead)
         base, rest = found[:, 0], found[:, 1:].copy()
         rest[:, : rest.shape[1] - DIFFERENCES] -= base[:, None]
         return cls(base, rest)
@@ -148,11 +149,12 @@ class _Fit:
         self._begins, self._day = begins, day
         change = np.abs(z[day:] - z[:-day])[-28 * day :] if z.size > day else np.abs(np.diff(z))
         spread = max(float(change.mean()) if change.size else 0.0, 1e-3)
-        self._weights = [self._bucket(z / spread, begin, end) for begin, end in pairwise(begins)]
+        past = Past(z / spread, day=day)
+        self._weights = [self._bucket(past, begin, end) for begin, end in pairwise(begins)]
 
-    def _bucket(self, z: Floats, begin: int, end: int) -> Floats:
-        """The weights of one bucket of the horizon, from `z` over its day-to-day change."""
-        day = self._day
+    def _bucket(self, past: Past, begin: int, end: int) -> Floats:
+        """The weights of one bucket of the horizon, from a past in units of its day-to-day change."""
+        z, day = past.y, self._day
         hours = begin * 24 / day
         prior = _prior(hours)
         on = np.unique(np.linspace(begin, end - 1, min(6, end - begin)).astype(np.int64))
@@ -164,19 +166,19 @@ class _Fit:
         at, ahead = at[over], ahead[over]
         if not at.size:
             return prior
-        rows = _Rows.of(z, at, ahead, day)
+        rows = _Rows.of(past, at, ahead)
         strength = SOFT if hours < FIRST_HOURS else STRONG if hours < FAR_HOURS else STRONGEST
         return median_ridge(rows.x, z[at + ahead] - rows.base, strength, prior)
 
-    def points(self, z: Floats, at: Steps, ahead: Steps) -> Floats:
-        """The middle seen from each of `at`, `ahead` steps on [rows]; uses z[:at] only."""
+    def points(self, past: Past, at: Steps, ahead: Steps) -> Floats:
+        """The middle seen from each of `at`, `ahead` steps on [rows]; uses what came before `at` only."""
         out = np.empty(at.size)
         for weights, (begin, end) in zip(self._weights, pairwise(self._begins), strict=True):
             which = (ahead >= begin) & (ahead < end)
             if which.any():
-                rows = _Rows.of(z, at[which], ahead[which], self._day)
+                rows = _Rows.of(past, at[which], ahead[which])
                 out[which] = rows.base + rows.x @ weights
-        low, high = (pick.accumulate(z)[at - 1] for pick in (np.minimum, np.maximum))
+        low, high = (pick.accumulate(past.y)[at - 1] for pick in (np.minimum, np.maximum))
         return np.clip(out, low - BEYOND, high + BEYOND)
 
 

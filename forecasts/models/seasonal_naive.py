@@ -40,9 +40,8 @@ def fit_predict(
     window = REMEMBERED_SEASONS * max(seasons)
     result = []
     for array in arrays:
-        y, end = np.asarray(array, np.float64), np.array([len(array)])
-        issued = _issued(y, end, seasons=seasons, horizon=horizon, levels=levels, window=window)
-        result.append(issued[0])
+        y = np.asarray(array, np.float64)
+        result.append(_after(y, seasons=seasons, horizon=horizon, levels=levels, window=window))
     return result
 
 
@@ -75,6 +74,29 @@ def issue(
     return out
 
 
+def _after(
+    y: NDArray[np.float64], *, seasons: Sequence[int], horizon: int, levels: Sequence[float], window: int
+) -> NDArray[np.float64]:
+    """What is issued after the last step, float64 [horizon, level]: all hours of `_issued` at once."""
+    _check(seasons, horizon, window)
+    last, h = _last_known(y), np.arange(horizon)[:, None]
+    end = int(_refreshed(np.array([y.size]), seasons[0])[0])
+    known = np.arange(max(0, end - window), end)
+    issued = known - h
+    error = np.where(issued >= 0, y[known] - _point(y, last, np.maximum(issued, 0), h, seasons), np.nan)
+    spread = _ranked(error, levels)
+    point = _point(y, last, np.full((horizon, 1), y.size), h, seasons)
+    found: NDArray[np.float64] = np.maximum(point + spread, 0.0)
+    return found
+
+
+def _check(seasons: Sequence[int], horizon: int, window: int) -> None:
+    if not seasons or min(seasons) < 1 or list(seasons) != sorted(seasons):
+        raise BadInput(f"seasons {tuple(seasons)} are not positive and ascending")
+    if horizon < 1 or window < 1:
+        raise BadInput(f"horizon {horizon} and residual window {window} must be at least one step")
+
+
 def _issued(
     y: NDArray[np.float64],
     at: NDArray[np.int64],
@@ -85,10 +107,7 @@ def _issued(
     window: int,
 ) -> NDArray[np.float64]:
     """What is issued at the ascending steps `at`, each from y[:t]: float64 [at, horizon, level]."""
-    if not seasons or min(seasons) < 1 or list(seasons) != sorted(seasons):
-        raise BadInput(f"seasons {tuple(seasons)} are not positive and ascending")
-    if horizon < 1 or window < 1:
-        raise BadInput(f"horizon {horizon} and residual window {window} must be at least one step")
+    _check(seasons, horizon, window)
     last = _last_known(y)
     refreshed = _refreshed(at, seasons[0])
     fresh, which = np.unique(refreshed, return_inverse=True)
@@ -115,10 +134,10 @@ def _point(
     y: NDArray[np.float64],
     last: NDArray[np.float64],
     at: NDArray[np.int64],
-    h: int,
+    h: int | NDArray[np.int64],
     seasons: Sequence[int],
 ) -> NDArray[np.float64]:
-    """The point forecast of step t + h issued at each t of `at`, from y[:t]."""
+    """The point forecast of step t + h issued at each t of `at`, from y[:t]; `h` is broadcast to `at`."""
     point = last[at]
     for season in seasons:  # the longest comes last, and wins where it is there
         source = at + h - season * (h // season + 1)
@@ -145,12 +164,19 @@ def _quantiles(
     views = np.lib.stride_tricks.sliding_window_view(padded, window)
     out = np.zeros((ends.size, len(levels)))
     for begin in range(0, ends.size, BLOCK):
-        block = np.sort(views[ends[begin : begin + BLOCK]], axis=1)  # NaN goes to the end
-        count = np.isfinite(block).sum(axis=1)
-        rank = np.asarray(levels) * np.maximum(count - 1, 0)[:, None]
-        low = np.floor(rank).astype(np.int64)
-        high = np.minimum(low + 1, np.maximum(count - 1, 0)[:, None])
-        below, above = np.take_along_axis(block, low, 1), np.take_along_axis(block, high, 1)
-        value = below + (rank - low) * (above - below)
-        out[begin : begin + BLOCK] = np.where(count[:, None] > 0, value, 0.0)
+        out[begin : begin + BLOCK] = _ranked(views[ends[begin : begin + BLOCK]], levels)
     return out
+
+
+def _ranked(errors: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
+    """Quantiles of the finite errors of each row, [rows, level]; 0 where there is none."""
+    if not errors.shape[1]:
+        return np.zeros((len(errors), len(levels)))
+    block = np.sort(errors, axis=1)  # NaN goes to the end
+    count = np.isfinite(block).sum(axis=1)
+    rank = np.asarray(levels) * np.maximum(count - 1, 0)[:, None]
+    low = np.floor(rank).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0)[:, None])
+    below, above = np.take_along_axis(block, low, 1), np.take_along_axis(block, high, 1)
+    value = below + (rank - low) * (above - below)
+    return np.where(count[:, None] > 0, value, 0.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from forecasts.backtest import roll
-from forecasts.lags import NAMES, features
+from forecasts.lags import NAMES, Past
 from forecasts.models import load as load_model
 from forecasts.models import names
 from forecasts.models.ridge import fit_predict
@@ -28,9 +28,9 @@ def load(weeks=5, seed=3):
 def test_features_do_not_see_the_future(y, at, ahead):
     """From the whole history and from the history cut at the moment come the same numbers."""
     rows = np.array([at]), np.array([ahead])
-    whole = features(y, *rows, day=24)
+    whole = Past(y, day=24).features(*rows)
     assert whole.shape == (1, len(NAMES))
-    assert np.array_equal(whole, features(y[:at], *rows, day=24))
+    assert np.array_equal(whole, Past(y[:at], day=24).features(*rows))
     assert np.isfinite(whole).all()
 
 
@@ -38,7 +38,7 @@ def test_features_do_not_see_the_future(y, at, ahead):
 def test_features_have_the_unit_of_the_load(y, unit):
     """Demand in another unit has the same features in that unit."""
     rows = np.array([50, 200, 300]), np.array([0, 30, 500])
-    one, other = features(y, *rows, day=24), features(unit * y, *rows, day=24)
+    one, other = Past(y, day=24).features(*rows), Past(unit * y, day=24).features(*rows)
     assert np.abs(unit * one - other).max() <= 1e-9 * unit * y.max()
 
 

@@ -170,6 +170,29 @@ def test_an_interrupt_leaves_no_child(odd, children, monkeypatch):
     assert len(children) == 1
 
 
+def test_many_series_are_shared_between_children(odd, children, monkeypatch):
+    """From a hundred series on two children work, where there are two cores; each series is told once."""
+    monkeypatch.setattr(fitting, "cores", lambda: 8)
+    done = []
+    results = run([load(f"s{k}", word=5) for k in range(2 * fitting.EACH)], odd, on_progress=done.append)
+    assert {result.model for result in results.values()} == {"odd"}
+    assert done == list(range(1, 2 * fitting.EACH + 1))
+    assert len(children) == 2
+
+
+def test_an_interrupt_ends_every_child(odd, children, monkeypatch):
+    """What fails in the telling of one child's work ends the others too, though they hang."""
+    monkeypatch.setattr(fitting, "cores", lambda: 8)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    series = [load(f"s{k:03}", word=5 if k % 2 else 1) for k in range(2 * fitting.EACH)]
+    with pytest.raises(KeyboardInterrupt):
+        run(series, odd, on_progress=interrupt)
+    assert len(children) == 2
+
+
 @pytest.mark.slow
 def test_a_child_ends_by_itself_after_its_lifetime(odd, children):
     """A child whose parent is gone and whose fit hangs is ended by the kernel."""

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forecasts.frame import BadFrame, Code, Gated, Limits, gate, hourly
 from forecasts.types import BadInput, Series
@@ -295,3 +297,56 @@ def test_hours_of_nothing_are_nothing():
     """An empty series and one shorter than its hour have no hours."""
     assert len(hourly(one([])).y) == 0
     assert len(hourly(one([1, 2, 3])).y) == 0
+
+
+def beside(minutes, y, before, **limits) -> Gated:
+    """The gate with what is known of `web` already: `before` is a value a minute from T0 on."""
+    ids = np.full(len(y), "web", dtype=object)
+    known = Series(unique_id="web", start=T0, step_s=60, y=np.asarray(before, float))
+    given = (ids, stamps(minutes), np.asarray(y, float), Limits(**limits))
+    return gate(*given, strict=False, before={"web": known})
+
+
+@given(st.data())
+def test_what_is_known_already_judges_as_if_it_had_come_again(data):
+    """New samples beside their past are what the end of one answer with all of it would have been."""
+    steps = data.draw(st.integers(30, 80))
+    level = st.sampled_from([0.0, 1.0, 2.0, 5000.0, 1e7, np.nan])
+    y = np.array(data.draw(st.lists(level, min_size=steps, max_size=steps)))
+    cut = data.draw(st.integers(26, steps - 1))
+    known, (whole,) = y[:cut], gated(np.arange(steps), y).series or (None,)
+    y[:cut] = whole.y[:cut]  # what was kept is what the gate let through
+    sound = np.isfinite(known) & np.isfinite(y[:cut])
+    known = np.where(sound, known, np.nan)
+    apart = beside(np.arange(cut, steps), y[cut:], known)
+    together = gated(np.arange(steps), np.r_[known, y[cut:]])
+    (one,), (all_,) = apart.series, together.series
+    assert np.array_equal(one.y, all_.y[cut:], equal_nan=True)
+    assert (one.start, one.step_s) == (T0 + timedelta(minutes=cut), 60)
+
+
+def test_one_new_sample_has_the_step_of_its_past():
+    """A single sample says nothing of its step; what is known does."""
+    (one,) = beside([40.5], [3.0], [1.0] * 40).series
+    assert (one.start, one.step_s, one.y.tolist()) == (T0 + timedelta(minutes=40), 60, [3.0])
+
+
+def test_a_spike_is_one_beside_its_past():
+    """A few new samples are no life of their own: what came before tells the spike."""
+    result = beside([40, 41], [5e6, 1.0], [1.0] * 40)
+    assert codes(result) == [Code.SPIKE]
+    assert np.isnan(result.series[0].y).tolist() == [True, False]
+
+
+def test_a_series_without_a_new_sample_is_what_is_known():
+    """Nothing new is no reason to forget; a series of which nothing sound came is judged by its past."""
+    result = gate(
+        np.empty(0, object),
+        stamps([]),
+        np.empty(0),
+        Limits(),
+        strict=False,
+        before={"web": Series(unique_id="web", start=T0, step_s=60, y=np.ones(5))},
+    )
+    assert [(one.unique_id, one.y.tolist()) for one in result.series] == [("web", [1.0] * 5)]
+    assert not result.refused

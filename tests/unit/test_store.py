@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 
 from autoscaler.errors import StoreError
-from autoscaler.store import history as store_history
+from autoscaler.store import chunks as store_chunks
+from autoscaler.store import recent as store_recent
+from autoscaler.store.chunks import FULL_STEPS
 from autoscaler.store.database import connect, reading, writing
-from autoscaler.store.history import FULL_STEPS, History
+from autoscaler.store.history import History
 from forecasts.types import Series
 
 pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
@@ -120,14 +122,16 @@ def test_a_late_sample_revises(history):
 
 
 def test_small_appends_are_packed_together(engine, history):
-    """A tick's few samples join the last chunk until it is full: chunks do not grow with the ticks."""
+    """A tick's few samples join the chunks before them: chunks do not grow with the ticks."""
     for at in range(0, 600, 5):
         history.append(series(np.arange(at, at + 5), at=at))
-    assert chunks(engine) == [(600, "f4-zlib")]
+    assert len(chunks(engine)) <= 4
+    assert sum(steps for steps, _codec in chunks(engine)) == 600
     history.append(series(np.zeros(FULL_STEPS), at=600))
     history.append(series([1, 2], at=600 + FULL_STEPS))
-    assert chunks(engine) == [(FULL_STEPS, "f4-zlib"), (602, "f4-zlib")]
-    assert history.read(["web"])[0].y[-3:].tolist() == [0, 1, 2]
+    history.append(series(np.zeros(60), at=602 + FULL_STEPS))
+    assert [steps for steps, _codec in chunks(engine)] == [FULL_STEPS, 600, 62]
+    assert history.read(["web"])[0].y[-63:].tolist() == [0, 1, 2, *[0] * 60]
 
 
 def test_a_long_series_is_cut_into_chunks(engine, history):
@@ -141,12 +145,12 @@ def test_a_tick_unpacks_no_more_than_what_it_touches(history, monkeypatch):
     """Of a long history keeping a few samples, and reading a few, unpacks the chunks that they lie in."""
     history.append_all([series(np.arange(50_000), name=name) for name in ("web", "api")])
     seen = []
-    plain = store_history._unpacked
-    monkeypatch.setattr(store_history, "_unpacked", lambda name, one: seen.append(name) or plain(name, one))
+    plain = store_chunks._unpacked
+    monkeypatch.setattr(store_chunks, "_unpacked", lambda name, one: seen.append(name) or plain(name, one))
     history.append_all([series([1, 2], at=50_000, name=name) for name in ("web", "api")])
     assert len(seen) <= 4
     seen.clear()
-    history.read(["web"], START + timedelta(minutes=49_000), START + timedelta(minutes=50_002))
+    history.read(["web"], START + timedelta(minutes=49_500), START + timedelta(minutes=50_002))
     assert len(seen) <= 2
     assert history.ends(["web", "absent"]) == {"web": START + timedelta(minutes=50_002)}
 
@@ -177,6 +181,72 @@ def test_a_window_is_read(history):
     assert history.read(["web"], START + timedelta(days=1)) == []
     assert history.read(["web"], None, START) == []
     assert history.read([]) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 90),
+            st.lists(st.one_of(st.just(np.nan), st.integers(0, 9)), min_size=1, max_size=40),
+            st.booleans(),
+            st.integers(0, 60),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_what_is_read_again_is_what_is_stored(turns):
+    """`recent` says what `read` says, whoever wrote and whatever was revised; what it said never changes."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = connect(f"{folder}/loadline.db")
+        history, other = History(engine), History(engine)
+        said = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store_chunks, "FULL_STEPS", 16)
+            patch.setattr(store_recent, "SPARE_S", 20 * 60)
+            for at, values, mine, low in turns:
+                (history if mine else other).append(series(values, at=at))
+                until = START + timedelta(minutes=60 + at)
+                (wanted,) = other.read(["web"], START + timedelta(minutes=low), until) or [None]
+                (found,) = history.recent(["web"], START + timedelta(minutes=low), until) or [None]
+                assert (found is None) == (wanted is None)
+                if found is not None and wanted is not None:
+                    assert (found.start, found.step_s) == (wanted.start, wanted.step_s)
+                    assert np.array_equal(found.y, wanted.y, equal_nan=True)
+                    said.append((found.y, found.y.copy()))
+        engine.dispose()
+    assert all(np.array_equal(now, then, equal_nan=True) for now, then in said)
+
+
+def test_what_was_unpacked_is_not_unpacked_again(history, monkeypatch):
+    """Read again after one more step, only the new chunk is unpacked, and the past is the same memory."""
+    rng = np.random.default_rng(1)
+    history.append(series(rng.normal(size=3 * FULL_STEPS + 700)))
+    (before,) = history.recent(["web"], START, START + timedelta(days=60))
+    history.append(series([1.0], at=3 * FULL_STEPS + 700))
+    unpacked = []
+    real = store_chunks._unpacked
+    monkeypatch.setattr(store_chunks, "_unpacked", lambda *given: unpacked.append(1) or real(*given))
+    (after,) = history.recent(["web"], START, START + timedelta(days=60))
+    assert len(unpacked) <= 2
+    assert len(after.y) == len(before.y) + 1
+    assert np.shares_memory(before.y, after.y)
+
+
+def test_a_step_is_packed_again_a_few_times(engine, history):
+    """A thousand single steps leave few chunks, and are packed again some tens of times each at most."""
+    written = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def seen(_connection, _cursor, statement, parameters, _context, _many):
+        if statement.startswith("INSERT INTO chunk"):
+            many = parameters if isinstance(parameters, list) else [parameters]
+            written.extend(one[3] for one in many)
+
+    for at in range(1000):
+        history.append(series([float(at)], at=at))
+    assert len(chunks(engine)) <= 12
+    assert sum(written) <= 1000 * 40
 
 
 def test_f70_reading_no_ids_reads_nothing(history):
