@@ -44,6 +44,7 @@ class Examination:
             self.now,
             source=f"CloudWatch {source.name}",
             step_s=source.step_s,
+            delay_s=source.delay_s,
             meant=lambda name: self._meant(source.queries[name]),
         )
 

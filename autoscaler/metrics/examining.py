@@ -10,6 +10,7 @@ import numpy as np
 from autoscaler.ports import Check, Samples
 from policies.units import format_duration
 
+STALE_STEPS = 3  # as the input gate counts them
 MOST_LISTED = 10  # queries whose metric is looked for by name: that takes calls
 
 
@@ -25,11 +26,13 @@ def checks_of(
     *,
     source: str,
     step_s: int,
+    delay_s: int,
     meant: Callable[[str], str],
 ) -> Iterator[Check]:
     """A check for each named query, from the samples of the last `span_s`; `now` is aware UTC.
 
-    `meant` says, for a query without points, what may be meant instead, or nothing.
+    `delay_s`: how long after its end a period comes from a source that is well. `meant` says, for a query
+    without points, what may be meant instead, or nothing.
     """
     listed = 0
     for name in names:
@@ -41,7 +44,10 @@ def checks_of(
             newest = mine.max() + np.timedelta64(step_s, "s")
             age = now.timestamp() - newest.astype("datetime64[s]").astype(np.int64)
             why = f"its newest period ended {format_duration(max(0, age))} ago"
-            yield Check(what=what, ok=not part, why="; ".join(filter(None, [why, part, said])))
+            late = age + step_s > STALE_STEPS * step_s + delay_s
+            mend = "see why it stopped; meanwhile nothing is shrunk by it" if late else ""
+            told = "; ".join(filter(None, [why, part, said]))
+            yield Check(what=what, ok=not part and not late, why=told, mend=mend)
             continue
         listed += 1
         why = said or f"no point within {format_duration(span_s(step_s))}"

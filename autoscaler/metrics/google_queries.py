@@ -88,6 +88,7 @@ class Examination:
             self.now,
             source=f"Google Monitoring {source.name}",
             step_s=source.step_s,
+            delay_s=source.delay_s,
             meant=lambda name: _meant(source.queries[name], described),
         )
 
