@@ -10,6 +10,7 @@ import click
 from autoscaler.clock import SystemClock
 from autoscaler.commands import flags, showing
 from autoscaler.errors import StoreError, UsageError
+from autoscaler.settings_targets import places
 from policies.policy import Scope
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def command(*, what: str, config: str | None) -> None:
 
     settings = showing.configuration(config)
     engine = showing.store_to_read(settings)
-    trail = SqlTrail(engine)
+    trail = SqlTrail(engine, places(settings.pools.values(), settings.providers))
     pool = what in settings.pools
     plan = None if pool else trail.plan(what)
     if plan is not None:

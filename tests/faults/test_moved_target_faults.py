@@ -1,4 +1,4 @@
-"""A pool keeps its name and gets another target: what was done to the old one is not taken for the new one's."""
+"""A pool keeps its name and gets another target: the deeds of the old one are not taken for the new one's."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_f69_a_shrink_of_the_new_target_comes_back_without_the_old_ones_before_i
 
 
 def test_f69_a_shrink_counts_again_where_its_target_does(desk):
-    """Back at the old target, its shrink that hurt is taken back, whatever was done to the other meanwhile."""
+    """Back at the old target, its shrink that hurt is taken back, whatever the other did meanwhile."""
     desk.do(9, 7)
     desk.move(NEW)
     desk.do(30, 20, later(2))
@@ -132,7 +132,7 @@ def action_of(key, desk):
 
 
 def test_f69_what_the_old_target_lost_counts_in_budgets(desk):
-    """A shrink made an hour ago anywhere under this name counts, and no size of the old one widens a budget."""
+    """A shrink made an hour ago anywhere under this name counts; no size of the old one widens a budget."""
     desk.do(100, 90)
     desk.move(NEW)
     (change,) = desk.app.trail.changes(NOW)
@@ -172,7 +172,7 @@ class Lossy:
 
 @pytest.fixture
 def build(tmp_path):
-    """Builds the application of a configuration over one store and one cloud, at a time after the last sample."""
+    """Builds the application of a configuration over one store and one cloud, minutes after the last sample."""
     apps = []
 
     def make(text, minutes=0):
