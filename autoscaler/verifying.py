@@ -73,7 +73,7 @@ class _Look:
         self._late: dict[str, str] = {}  # how much serves, by pool of a growth that was just found late
 
     def gone(self, deed: Deed) -> None:
-        """Its pool is another target now: nothing that is seen tells of it, and it is not taken back there."""
+        """Its pool is another target now: nothing that is seen tells of it, nor is it taken back there."""
         facts = (Fact(name="done at a former target", value=deed.place),)
         self._app.verdicts.judge(deed.key, Verdict.UNKNOWN, facts, self._now)
 

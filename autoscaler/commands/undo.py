@@ -50,8 +50,8 @@ def _applied(app: App, what: str) -> list[Action]:
     for deed in deeds:
         if deed.elsewhere:
             raise UsageError(
-                f"{deed.action.target} was {deed.place} when {deed.action.id} was done, and is another target "
-                "now, where the size of the old one is not put; undo the plan's other actions by their own ids"
+                f"{deed.action.target} was {deed.place} when {deed.action.id} was done, and is another "
+                "target now: the size of the old one is not put there; undo other actions by their own ids"
             )
     done = [
         deed.action

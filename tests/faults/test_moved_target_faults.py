@@ -172,7 +172,7 @@ class Lossy:
 
 @pytest.fixture
 def build(tmp_path):
-    """Builds the application of a configuration over one store and one cloud, minutes after the last sample."""
+    """Builds an application of a configuration over one store and cloud, minutes after the last sample."""
     apps = []
 
     def make(text, minutes=0):
