@@ -35,7 +35,7 @@ def source_problems(sources: Sequence[Any]) -> Iterator[tuple[Place, str, Place]
 
 def _twice(name: str, kind: object) -> str:
     return (
-        f"{shown(name)} is a series of another source ({kind}) already: their samples would become one series, "
-        "of two at once the larger; give one an id of its own, or keep one (for a pair of servers: the address "
-        "that answers for both)"
+        f"{shown(name)} is a series of another source ({kind}) already: their samples would become one "
+        "series, of two at once the larger; give one an id of its own, or keep one (for a pair of servers: "
+        "the address that answers for both)"
     )

@@ -150,12 +150,12 @@ def test_a_series_of_two_sources_is_refused(loaded):
     with pytest.raises(ConfigError) as raised:
         loaded(twice)
     (line,) = str(raised.value).splitlines()[:1]
-    assert "loadline.yaml:16: " in line
+    assert "loadline.yaml:15: " in line
     assert "line 11" in line
     assert "jobs" in line
     assert "an id of its own" in line
     files = (
         "metrics:\n  - {kind: csv, path: m.csv}\n  - {kind: csv, path: n.csv}\n  - {kind: csv, path: m.csv}\n"
     )
-    with pytest.raises(ConfigError, match="m.csv is the file of another source already; keep one"):
+    with pytest.raises(ConfigError, match=r"'m\.csv' is the file of another source already; keep one"):
         loaded(WORLD.replace("metrics:\n", files))

@@ -232,7 +232,8 @@ def test_markdown_tells_a_floor_as_the_terminal_does():
     assert text.count(LEVER) == count
     assert f"The size of {len(pools)} pools is their floor here." in text
     assert f"The size of {len(pools)} pools is their floor here." in terminal
-    assert text.count("at most") == 1 + sum(action.hourly_delta_usd is not None for action in plan.actions)
+    priced = [action for action in plan.actions if action.hourly_delta_usd is not None]
+    assert text.count("at most)") == len(priced)
     assert "floor" not in as_markdown(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS)
 
 
