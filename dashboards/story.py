@@ -257,7 +257,12 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
 
 
 _TOLD = 33  # cells before what an entry says
-_NAMED = {"expires_at": "good until", "plan_id": "of plan", "error": ""}  # columns by what they say
+_NAMED = {
+    "expires_at": "good until",
+    "plan_id": "of plan",
+    "place": "at",
+    "error": "",
+}  # columns by what they say
 _NOT_TOLD = {
     "row",
     "at",

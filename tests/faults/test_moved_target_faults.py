@@ -15,6 +15,7 @@ from autoscaler.store.verdicts import SqlVerdicts
 from policies.changes import Ledger
 from policies.deeds import Verdict
 from policies.plan import Change, Status
+from policies.plan_json import plan_from_json
 from policies.policy import Budget, Scope, Step
 from tests.faults.test_verifying_faults import NOW, POOL, Desk, later
 from tests.worlds import small
@@ -200,3 +201,25 @@ def test_f69_a_whole_turn_after_the_target_changed(build):
     assert settled.status is Status.UNKNOWN
     assert "api" not in {action.target for action in done.plan.actions if action.after < action.before}
     assert moved.providers["fake"].read("api").desired == 20
+
+
+@pytest.mark.slow
+def test_f69_undo_does_not_put_the_old_size_on_the_new_target(tmp_path, monkeypatch, capsys):
+    """It is refused with both places' words, and the story of the action tells where it was done."""
+    small.write(tmp_path, with_target("old"))
+    monkeypatch.chdir(tmp_path)
+    shell = small.Shell(tmp_path, capsys)
+    text = AUTO.replace("defaults:", "revalidate: 0s\ndefaults:")
+    for target in ("old", "new"):
+        (tmp_path / "loadline.yaml").write_text(text.replace("  api:\n", f"  api:\n    target: {target}\n"))
+        if target == "old":
+            assert shell("plan --out plan.json").code == 0
+            assert shell("apply plan.json").code == 0
+    made = plan_from_json((tmp_path / "plan.json").read_text())
+    refused = shell(f"undo {made.id} --dry-run")
+    assert refused.code != 0
+    assert "api was fake old when" in refused.err
+    (api,) = [action for action in made.actions if action.target == "api"]
+    assert "at fake old: the pool is another target now" in shell(f"explain {api.id}").out
+    (web,) = [action for action in made.actions if action.target == "web"]
+    assert "is another target" not in shell(f"undo {web.id} --dry-run").err
