@@ -78,7 +78,9 @@ def _left(trail: SqlTrail, plan: Plan, settings: Configuration, config: str) -> 
     from dashboards.wording import steps  # noqa: PLC0415 - numpy behind it
 
     deeds = trail.tried(plan.id)
-    stands = any(_newest_change(trail, deed.action.target) == deed.key for deed in deeds)
+    stands = any(
+        not deed.elsewhere and _newest_change(trail, deed.action.target) == deed.key for deed in deeds
+    )
     tried = any(deed.at >= plan.made_at for deed in deeds)
     possible = {"Apply": not tried and _now(settings, plan) < plan.expires_at, "Undo": stands}
     return tuple(

@@ -221,5 +221,6 @@ def test_f69_undo_does_not_put_the_old_size_on_the_new_target(tmp_path, monkeypa
     assert "api was fake old when" in refused.err
     (api,) = [action for action in made.actions if action.target == "api"]
     assert "at fake old: the pool is another target now" in shell(f"explain {api.id}").out
+    assert "loadline undo" in shell(f"explain {made.id}").out, "the other pool's action still stands"
     (web,) = [action for action in made.actions if action.target == "web"]
     assert "is another target" not in shell(f"undo {web.id} --dry-run").err
