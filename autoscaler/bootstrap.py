@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoscaler import providers
+from autoscaler import providers, settings_targets
 from autoscaler.called import called
 from autoscaler.clock import SetClock, SystemClock
 from autoscaler.config import Configuration, FakeProvider, MetricsSource
@@ -95,7 +95,8 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
         calendar = calendar_of(configuration.calendar, chosen.now(), configuration.file)
     engine = connect(configuration.state)
     history = History(engine)
-    trail = SqlTrail(engine)
+    places = settings_targets.places(configuration.pools.values(), configuration.providers)
+    trail = SqlTrail(engine, places)
     connected = _connected(configuration, chosen)
     return App(
         configuration=configuration,
@@ -107,7 +108,7 @@ def build(configuration: Configuration, clock: Clock | None = None, *, before: A
         history=history,
         trail=trail,
         people=SqlPeople(engine),
-        verdicts=SqlVerdicts(engine),
+        verdicts=SqlVerdicts(engine, places),
         memories=Memories(engine),
         # Who leads is decided by time that really goes by, also where the configuration's `now` stands still.
         lease=FileLease(

@@ -108,7 +108,7 @@ class DeclaredPool:
     def seed(self) -> Pool:
         """The pool as a provider that creates pools is told: a cloud knows no demands."""
         return Pool(
-            id=self.id,
+            id=self.target or self.id,
             provider=self.provider,
             kind=self.kind,
             desired=self.desired,

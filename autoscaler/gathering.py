@@ -68,7 +68,7 @@ def not_arrived(pools: Iterable[Pool], changes: Sequence[Change], now: datetime)
     """
     found = {}
     for pool in pools:
-        mine = [change for change in changes if change.target == pool.id]
+        mine = [change for change in changes if change.target == pool.id and not change.elsewhere]
         if not mine or mine[-1].after <= mine[-1].before:
             continue
         late = mine[-1].at + timedelta(seconds=_arrival_s(pool))

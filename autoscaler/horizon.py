@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -319,7 +319,14 @@ def _pool(
         kind=pool.kind.value,
         billable=pool.billable,
         model=entry.model,
-        notes=entry.notes,
+        notes=(*entry.notes, *_unspared(entry.terms)),
         base=course(entry.terms, entry.ahead),
         assumed=assumed,
     )
+
+
+def _unspared(terms: Terms) -> Iterator[str]:
+    """What is to be said of a spare for a lost zone that is asked for and not there."""
+    why = sizing.unspared(len(terms.pool.ready)) if terms.rule.survive_zone_loss else ""
+    if why:
+        yield f"survive_zone_loss {why}"

@@ -12,7 +12,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoscaler import settings_learnt, settings_targets
+from autoscaler import settings_learnt, settings_sources, settings_targets
 from autoscaler.config import FakeProvider, ForecastSettings
 from autoscaler.settings_kinds import counted, instant, lasting, nearest, shown
 from autoscaler.settings_tree import keys_at
@@ -94,6 +94,7 @@ def cross_problems(raw: dict[str, Any], folder: Path, environment: Mapping[str, 
     yield from _backlog_checks(pools)
     same = settings_targets.target_problems(pools, _mapping(raw, "providers"))
     yield from (Problem(*found) for found in same)
+    yield from (Problem(*found) for found in settings_sources.source_problems(_entries(raw, "metrics")))
     for place, text in paths(raw):
         try:
             resolved(text, folder, environment)

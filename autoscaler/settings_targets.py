@@ -1,12 +1,15 @@
-"""Two pools of a configuration are never one and the same thing: each would undo what the other did."""
+"""Where pools really are: no two of a configuration are the same, for each would undo what the other did."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from autoscaler.settings_kinds import shown
 from autoscaler.yaml_lines import Place
+
+if TYPE_CHECKING:
+    from autoscaler.declared import DeclaredPool
 
 # What says where a provider is; the other keys say how it is used.
 _WHERE: Mapping[str, tuple[str, ...]] = {
@@ -50,3 +53,15 @@ def _place_of(provider: str, providers: Mapping[str, Any]) -> str:
     if kind not in _WHERE or not isinstance(settings, dict):
         return provider
     return repr((kind, [str(settings.get(key) or "") for key in _WHERE[kind]]))
+
+
+def places(pools: Iterable[DeclaredPool], providers: Mapping[str, object]) -> dict[str, str]:
+    """Where each pool is, by its name: how its provider is reached, and its id there."""
+    return {pool.id: _place(pool, providers.get(pool.provider)) for pool in pools}
+
+
+def _place(pool: DeclaredPool, settings: object) -> str:
+    kind = pool.provider.partition("/")[0]
+    reached = getattr(settings, "account", settings)
+    where = [f"{key}={value}" for key in _WHERE.get(kind, ()) if (value := getattr(reached, key, ""))]
+    return " ".join([kind, *where, pool.target or pool.id])

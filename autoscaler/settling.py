@@ -2,7 +2,8 @@
 
 After a crash, a lost reply or a late one, an intent has no outcome, or an unknown one. What a provider
 remembers of the key decides; else the size does, once no call can be on its way any more. Where someone else
-moved the pool meanwhile nobody can know: the intent stays unknown, and shrinks in doubt count in budgets.
+moved the pool meanwhile, or where its name has another target now, nobody can know: the intent stays unknown,
+and shrinks in doubt count in budgets.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def perhaps(deeds: Iterable[Deed], since: datetime, now: datetime) -> Sequence[C
             at=min(now, deed.at + timedelta(seconds=UNDERWAY_S)),
             before=deed.action.before,
             after=deed.action.after,
+            elsewhere=deed.elsewhere,
         )
         for deed in deeds
     )
@@ -76,6 +78,9 @@ def perhaps(deeds: Iterable[Deed], since: datetime, now: datetime) -> Sequence[C
 
 def _ask(deed: Deed, owner: Pools, now: datetime) -> tuple[Outcome | None, Change | None]:
     late = now >= deed.at + timedelta(seconds=UNDERWAY_S)
+    if deed.elsewhere:  # what is read today is another one's
+        why = f"nobody can tell: {deed.action.target} was {deed.place} then, and is another target now"
+        return (_unknown(deed, why, now) if late else None), None
     try:
         if isinstance(owner, Remembers):
             return _remembered(deed, owner.answer_to(deed.key), now, late=late)

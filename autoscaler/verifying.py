@@ -52,7 +52,9 @@ def verify(app: App, seen: Seen, now: datetime, hands: Hands) -> None:
     shrinks: dict[str, list[Deed]] = {}
     for deed in app.verdicts.unverified(now - timedelta(seconds=LOOKED_BACK_S)):
         pool, change = pools.get(deed.action.target), deed.change
-        if pool is None or change is None:
+        if deed.elsewhere:
+            look.gone(deed)
+        if pool is None or change is None or deed.elsewhere:
             continue
         if change.after < change.before:
             shrinks.setdefault(pool.id, []).append(deed)
@@ -69,6 +71,11 @@ class _Look:
     def __init__(self, app: App, seen: Seen, now: datetime, hands: Hands) -> None:
         self._app, self._seen, self._now, self._hands = app, seen, now, hands
         self._late: dict[str, str] = {}  # how much serves, by pool of a growth that was just found late
+
+    def gone(self, deed: Deed) -> None:
+        """Its pool is another target now: nothing that is seen tells of it, nor is it taken back there."""
+        facts = (Fact(name="done at a former target", value=deed.place),)
+        self._app.verdicts.judge(deed.key, Verdict.UNKNOWN, facts, self._now)
 
     def grown(self, deed: Deed, change: Change, pool: Pool) -> None:
         """Did the units of a growth arrive."""
@@ -124,7 +131,7 @@ class _Look:
     def _past(self, pool: Pool, shown: Sequence[Deed]) -> _Past:
         since = min(deed.at for deed in shown)
         chain = timedelta(seconds=verification.CHAIN_S)
-        deeds = self._app.trail.pool(pool.id, since=since - chain)
+        deeds = _here(self._app.trail.pool(pool.id, since=since - chain))
         return _Past(deeds=deeds, begun=reverting.begun(self._app, pool.id, since))
 
     def _underway(self, past: _Past, first: Deed) -> bool:
@@ -159,6 +166,11 @@ class _Look:
     def _shown(self, run: Sequence[Deed]) -> list[Deed]:
         taken_at = self._seen.snapshot.taken_at
         return [one for one in run if one.change is not None and one.change.at < taken_at]
+
+
+def _here(deeds: Iterable[Deed]) -> tuple[Deed, ...]:
+    """Those that were done to what the pool is today."""
+    return tuple(deed for deed in deeds if not deed.elsewhere)
 
 
 def service_level(
@@ -223,7 +235,7 @@ def watch_fights(app: App, outcomes: Iterable[tuple[Action, Outcome]], now: date
     since = now - timedelta(seconds=FIGHT_S)
     tried = {action.target for action, outcome in outcomes if outcome.status in MADE | {Status.STALE}}
     for pool_id in sorted(tried):
-        moves = verification.moved_by_others(app.trail.pool(pool_id, since=since))
+        moves = verification.moved_by_others(_here(app.trail.pool(pool_id, since=since)))
         if moves >= FIGHTS:
             why = f"two controllers: someone else moved it {moves} times within an hour; let only one size it"
             freeze_pool(app, pool_id, why, now, seconds=FIGHT_S)

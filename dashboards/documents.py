@@ -171,13 +171,13 @@ def as_markdown(
     """
     parts = [
         f"### Loadline: {_verdict(plan)}",
-        _table(plan, outlooks),
+        _table(plan, pools, outlooks),
         _totals(plan, pools),
-        _held_table(plan),
+        _held_table(plan, pools),
         _findings(plan),
         _gaps(plan),
         _details(plan, pools, outlooks),
-        _foot(plan, dict(steps).get("Apply", "")),
+        _foot(plan, dict(steps).get("Apply", "") if wording.applicable(plan, pools) else ""),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -202,16 +202,27 @@ def table_rows(head: Iterable[str], align: Iterable[str], rows: Iterable[Iterabl
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _table(plan: Plan, outlooks: Mapping[str, Chart]) -> str:
+def _size(action: Action, pools: Mapping[str, Pool]) -> str:
+    floor = "floor " if wording.floor(pools.get(action.target)) else ""
+    return f"{floor}{action.before:,} → {action.after:,}"
+
+
+def _why(action: Action, pool: Pool | None) -> str:
+    """The reason, and who else has a hand in the size."""
+    parts = (wording.reason(action), wording.floor(pool), wording.reader(pool))
+    return "<br>".join(escaped(part) for part in parts if part)
+
+
+def _table(plan: Plan, pools: Mapping[str, Pool], outlooks: Mapping[str, Chart]) -> str:
     if not plan.actions:
         return ""
     rows = [
         (
             f"`{wording.symbol(action)}`",
             code_span(action.target),
-            f"{action.before:,} → {action.after:,}",
-            *_money(action),
-            escaped(wording.reason(action)),
+            _size(action, pools),
+            *_money(action, pools.get(action.target)),
+            _why(action, pools.get(action.target)),
             wording.assurance(action, outlooks.get(action.target)),
         )
         for action in plan.actions
@@ -220,11 +231,12 @@ def _table(plan: Plan, outlooks: Mapping[str, Chart]) -> str:
     return table_rows(head, ("---", "---", "---:", "---:", "---:", "---", "---:"), rows)
 
 
-def _money(action: Action) -> tuple[str, str]:
+def _money(action: Action, pool: Pool | None) -> tuple[str, str]:
     if action.hourly_delta_usd is None:
         return "price unknown", "price unknown"
     usd = action.hourly_delta_usd.mid
-    note = "" if action.billable else " (allocated)"
+    notes = ["" if action.billable else "allocated", "at most" if wording.floor(pool) else ""]
+    note = f" ({', '.join(filter(None, notes))})" if any(notes) else ""
     return wording.hourly(usd).replace("$", r"\$"), wording.monthly(usd).replace("$", r"\$") + note
 
 
@@ -239,19 +251,21 @@ def _totals(plan: Plan, pools: Mapping[str, Pool]) -> str:
         lines.append(
             f"Allocated, not in the bill by itself: {wording.hourly(shared)}, {wording.monthly(shared)}"
         )
+    if floors := wording.floors(pools.values()):
+        lines.append(f"{floors} Money is {wording.AT_MOST}.")
     unpriced = [code_span(action.target) for action in plan.actions if action.hourly_delta_usd is None]
     if unpriced:
         lines.append(f"Not in the money, price unknown: {', '.join(unpriced)}")
     return "  \n".join(line.replace("$", r"\$") for line in lines) if plan.actions else ""
 
 
-def _held_table(plan: Plan) -> str:
+def _held_table(plan: Plan, pools: Mapping[str, Pool]) -> str:
     if not plan.held:
         return ""
     rows = [
         (
             code_span(held.action.target),
-            f"{held.action.before:,} → {held.action.after:,}",
+            _size(held.action, pools),
             f"`{held.guard.value}`",
             wording.until(held),
             escaped(wording.guard(held)),
@@ -281,8 +295,8 @@ def _gaps(plan: Plan) -> str:
 
 def _details(plan: Plan, pools: Mapping[str, Pool], outlooks: Mapping[str, Chart]) -> str:
     entries = [
-        f"- {code_span(action.target)} {action.before:,} → {action.after:,}: "
-        f"{escaped(wording.facts(action.because)) or 'no facts'}; "
+        f"- {code_span(action.target)} {_size(action, pools)}: "
+        f"{escaped(wording.evidence(action, pools.get(action.target))) or 'no facts'}; "
         f"{_sure(action, plan, pools, outlooks)}; {action.undo_class.value}; "
         f"action `{action.id}`"
         for action in plan.actions

@@ -126,12 +126,15 @@ def _units_axis(figure: Any, unit: str) -> None:
     )
 
 
-def fan(chart: Chart, *, after: int | None = None, until: datetime | None = None) -> Any:
+def fan(
+    chart: Chart, *, after: int | None = None, until: datetime | None = None, what: str = "capacity"
+) -> Any:
     """Demand seen and its forecast quantiles as a fan, with the capacity now and as planned.
 
     The first view is the last days, at most seven; all of the history is in the figure. `after` is the
     planned size in units, drawn as a step with a mark at `until` (aware), when the plan expires: a later
-    plan sizes the pool anew. Capacity in the past is not known and not drawn. Returns a plotly Figure.
+    plan sizes the pool anew. `what` that size is: capacity, or a floor. Capacity in the past is not known and
+    not drawn. Returns a plotly Figure.
     """
     unit = _safe(chart.unit, 24)
     figure = _figure(320)
@@ -149,7 +152,7 @@ def fan(chart: Chart, *, after: int | None = None, until: datetime | None = None
     last = _bands(figure, chart) if len(chart.values) and chart.levels else now
     back = min(max(3 * (last - now), 2 * _DAY_MS), SHOWN_S * 1000.0)
     first = max(_ms(chart.start), now - back)
-    _capacity_line(figure, chart, after, (now, now + _HOUR_MS if until is None else _ms(until)))
+    _capacity_line(figure, chart, after, (now, now + _HOUR_MS if until is None else _ms(until)), what)
     figure.add_vline(x=now, line={"color": NOW, "width": 1, "dash": "dot"})
     _time_axis(figure)
     _units_axis(figure, f"demand ({unit})")
@@ -218,17 +221,21 @@ def _labels(chart: Chart) -> list[tuple[float, str]]:
     ]
 
 
-def _capacity_line(figure: Any, chart: Chart, after: int | None, times: tuple[float, float]) -> None:
+def _capacity_line(
+    figure: Any, chart: Chart, after: int | None, times: tuple[float, float], what: str
+) -> None:
     """What is ready now and what the plan wants, from now until it expires."""
     if chart.capacity is None:
         return
     now, until = times
     planned = chart.capacity if after is None else after
-    same = planned == chart.capacity
+    name = f"{chart.capacity:,} → {planned:,}" if planned != chart.capacity else f"{planned:,}"
+    if what != "capacity" and after is not None:
+        name = f"{chart.capacity:,}, {what} {planned:,}"
     figure.add_scatter(
         x=[now, now, until],
         y=[chart.capacity, planned, planned],
-        name=f"capacity {chart.capacity:,}" if same else f"capacity {chart.capacity:,} → {planned:,}",
+        name=f"capacity {name}",
         mode="lines+markers",
         line={"color": _LINES[0][0], "width": 2.4},
         # An hour is a hair's breadth among days: marks show the ends of the step.

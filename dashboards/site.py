@@ -54,7 +54,14 @@ def report(
     drawn: dict[str, Any] = {}
     sections = [
         _pool(f"{number}", name, plan, pools.get(name))
-        | _figures(f"{number}", charts.get(name), plan, [r for r in replays if r.pool == name], drawn)
+        | _figures(
+            f"{number}",
+            charts.get(name),
+            plan,
+            [r for r in replays if r.pool == name],
+            drawn,
+            what=_what(pools.get(name)),
+        )
         for number, name in enumerate(_names(pools, charts, replays))
     ]
     if rows:
@@ -73,7 +80,8 @@ def report(
         plan=_head(plan, charts),
         tiles=_tiles(plan, pools, rows, ours, violation_target),
         actions=[_action(action, plan, pools, charts.get(action.target)) for action in plan.actions],
-        held=[_held(held) for held in plan.held],
+        held=[_held(held, pools.get(held.action.target)) for held in plan.held],
+        floors=wording.floors(pools.values()),
         findings=[_finding(finding) for finding in plan.findings],
         totals=_totals(plan),
         gaps=[
@@ -190,23 +198,36 @@ def _money(action: Action) -> tuple[str, str]:
     return wording.hourly(usd), wording.monthly(usd)
 
 
-def _action(action: Action, plan: Plan, pools: Mapping[str, Pool], chart: Chart | None) -> dict[str, str]:
+def _what(pool: Pool | None) -> str:
+    """What the sizes of a pool are."""
+    return "floor" if wording.floor(pool) else "capacity"
+
+
+def _units(action: Action, pool: Pool | None) -> str:
+    floor = "floor " if wording.floor(pool) else ""
+    return floor + wording.size(action).removesuffix(" units").replace("->", "→")
+
+
+def _action(action: Action, plan: Plan, pools: Mapping[str, Pool], chart: Chart | None) -> dict[str, Any]:
     hourly, monthly = _money(action)
     sign = wording.symbol(action)
-    notes = [] if action.billable else ["allocated, not billed"]
-    spread = wording.usd_range(action.hourly_delta_usd)
+    pool = pools.get(action.target)
+    floor = wording.floor(pool)
+    notes = ["" if action.billable else "allocated, not billed", wording.AT_MOST if floor else ""]
+    notes.append(wording.usd_range(action.hourly_delta_usd))
     return {
         "sign": {"-": "−"}.get(sign, sign),
         "tone": {"+": "grow", "-": "shrink"}.get(sign, "change"),
         "pool": wording.name(action.target),
-        "units": wording.size(action).removesuffix(" units").replace("->", "→"),
+        "units": _units(action, pool),
         "hourly": hourly,
         "monthly": monthly,
-        "note": "; ".join([*notes, *([spread] if spread else [])]),
+        "note": "; ".join(filter(None, notes)),
+        "hands": [hand for hand in (floor, wording.reader(pool)) if hand],
         "why": wording.reason(action),
-        "facts": wording.facts(action.because),
+        "facts": wording.evidence(action, pool),
         "sure": wording.assurance(action, chart),
-        "sure_words": _within(action, plan, pools.get(action.target), chart),
+        "sure_words": _within(action, plan, pool, chart),
         "id": action.id,
     }
 
@@ -219,10 +240,10 @@ def _within(action: Action, plan: Plan, pool: Pool | None, chart: Chart | None) 
     return words.partition(" that demand stays ")[2] or words
 
 
-def _held(held: Held) -> dict[str, str]:
+def _held(held: Held, pool: Pool | None) -> dict[str, str]:
     return {
         "pool": wording.name(held.action.target),
-        "units": wording.size(held.action).removesuffix(" units").replace("->", "→"),
+        "units": _units(held.action, pool),
         "guard": held.guard.value,
         "until": wording.until(held),
         "why": wording.guard(held),
@@ -282,7 +303,8 @@ def _pool(number: str, name: str, plan: Plan, pool: Pool | None) -> dict[str, An
         "anchor": f"pool-{number}",
         "name": wording.name(name),
         "about": _about(pool) if pool else "",
-        "change": f"{wording.size(action).replace('->', '→')}, {wording.reason(action)}" if action else "",
+        "change": f"{_units(action, pool)} units, {wording.reason(action)}" if action else "",
+        "hands": [hand for hand in (wording.floor(pool), wording.reader(pool)) if hand],
         "held": [f"{entry.guard.value}: {wording.guard(entry)}" for entry in held],
     }
 
@@ -293,14 +315,19 @@ def _figures(
     plan: Plan,
     replays: Sequence[ReplayChart],
     drawn: dict[str, Any],
+    *,
+    what: str,
 ) -> dict[str, Any]:
-    """The figures of one pool, put into `drawn` under the ids that are returned with their words."""
+    """The figures of one pool, put into `drawn` under the ids that are returned with their words.
+
+    `what` its sizes are: its capacity, or its floor.
+    """
     parts: list[dict[str, str]] = []
     if chart is not None and chart.seen_until is not None:
         action = _planned(plan, chart.pool_id)
         after = action.after if action else None
-        drawn[f"fan-{number}"] = figures.fan(chart, after=after, until=plan.expires_at)
-        words = _fan_words(chart, plan)
+        drawn[f"fan-{number}"] = figures.fan(chart, after=after, until=plan.expires_at, what=what)
+        words = _fan_words(chart, plan, what)
         parts.append({"id": f"fan-{number}", "title": "Demand and forecast", "words": words})
     for replay in replays:
         drawn[f"replay-{number}"] = figures.capacity(replay.stamps, replay.demand, replay.ready)
@@ -311,8 +338,9 @@ def _figures(
 
 def _about(pool: Pool) -> str:
     price = unit_usd(pool)
+    what = "a floor of " if wording.floor(pool) else ""
     parts = (
-        f"{pool.kind.value} on {wording.name(pool.provider)}: {pool.desired:,} units wanted",
+        f"{pool.kind.value} on {wording.name(pool.provider)}: {what}{pool.desired:,} units wanted",
         f"{pool.ready_units:,} ready",
         f"{pool.minimum:,} to {pool.maximum:,} allowed",
         f"lead time {format_duration(pool.lead_time_s)}",
@@ -321,7 +349,7 @@ def _about(pool: Pool) -> str:
     return ", ".join(parts)
 
 
-def _fan_words(chart: Chart, plan: Plan) -> str:
+def _fan_words(chart: Chart, plan: Plan, what: str) -> str:
     finite = chart.history[np.isfinite(chart.history)]
     absent = 1 - len(finite) / len(chart.history)
     unit = inert(chart.unit, 24)
@@ -342,9 +370,8 @@ def _fan_words(chart: Chart, plan: Plan) -> str:
         words += ". No forecast"
     if chart.capacity is not None:
         expires = wording.moment(plan.expires_at, near=plan.made_at)
-        words += (
-            f". Capacity is that of this plan, drawn until it expires at {expires}: later plans size anew"
-        )
+        drawn = f"{what.capitalize()} is that of this plan, drawn until it expires at {expires}"
+        words += f". {drawn}: later plans size anew"
     return f"{words}. {figures.thinning(chart.stamps(), len(chart.history))}".strip()
 
 

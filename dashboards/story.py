@@ -129,6 +129,8 @@ def _tell_deeds(out: Labelled, story: Story) -> None:
     for deed in story.deeds:
         led = f" by the leader of generation {deed.generation}" if deed.generation else ""
         out.tell("tried", f"{wording.moment(deed.at)}{led}, key {wording.name(deed.key)}")
+        if deed.elsewhere:
+            out.tell("tried", f"at {wording.prose(deed.place)}: the pool is another target now")
         out.tell("outcome", _outcome(deed.outcome, story.action))
         for one in story.judged:
             if one.key == deed.key:
@@ -255,7 +257,12 @@ def _entry(table: str, values: Mapping[str, Any]) -> str:
 
 
 _TOLD = 33  # cells before what an entry says
-_NAMED = {"expires_at": "good until", "plan_id": "of plan", "error": ""}  # columns by what they say
+_NAMED = {
+    "expires_at": "good until",
+    "plan_id": "of plan",
+    "place": "at",
+    "error": "",
+}  # columns by what they say
 _NOT_TOLD = {
     "row",
     "at",

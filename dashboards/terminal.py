@@ -26,7 +26,6 @@ _LABEL = 6
 _NAME = 8  # a name is never cut below this
 _ARROW = len(" ->  units")
 _FLOOR = "floor "
-_HOW = {"sets", "set by"}  # facts that have a line of their own
 
 
 def plan_text(
@@ -156,12 +155,11 @@ class _Page:
         lines += self._labelled("floor", floor) + self._labelled("by", reader)
         lines += self._labelled("why", wording.reason(action))
         if action.because and not self.explain:
-            told = (fact for fact in action.because if fact.name not in _HOW or not (floor or reader))
-            lines += self._labelled("", wording.facts(told))
+            lines += self._labelled("", wording.evidence(action, pool))
         sure = wording.confidence(action, self.plan, pool, chart)
         lines += self._labelled("sure", sure)
         cost = "" if action.billable else "allocated, not billed: only its nodes are in the bill"
-        most = "at most: what runs above the floor anyway adds nothing" if floor else ""
+        most = wording.AT_MOST if floor else ""
         lines += self._labelled("cost", "; ".join(part for part in (cost, most) if part))
         lines += self._labelled("cost", wording.usd_range(action.hourly_delta_usd))
         return lines + self._outlook(action) + self._evidence(action)
@@ -291,10 +289,8 @@ class _Page:
             note = "  not in the bill by itself" if label == "allocated" else ""
             fits = len(text) + len(note) <= self.width
             lines.append(text + self.ink.paint(note if fits else "", Style.QUIET))
-        floors = sum(bool(pool.lever) for pool in self.pools.values())
-        if floors:
-            whose = "1 pool is its floor" if floors == 1 else f"{floors} pools is their floor"
-            lines += wrap(f"The size of {whose} here.", self.width, "  ")
+        if floors := wording.floors(self.pools.values()):
+            lines += wrap(floors, self.width, "  ")
         lines += self._bill()
         unpriced = [a.target for a in self.plan.actions if a.hourly_delta_usd is None]
         if unpriced:
@@ -324,8 +320,7 @@ class _Page:
 
     def ending(self) -> list[str]:
         lines = self._quiet(f"Plan {self.plan.id} expires {wording.moment(self.plan.expires_at)}.")
-        targets = [self.pools.get(action.target) for action in self.plan.actions]
-        idle = {"Apply", "Undo"} if targets and all(map(wording.reader, targets)) else set()
+        idle = set() if wording.applicable(self.plan, self.pools) else {"Apply", "Undo"}
         steps = [step for step in self.steps if step[0] not in idle]
         return lines + [line for label, command in steps for line in self._next(label, command)]
 

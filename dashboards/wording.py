@@ -184,6 +184,28 @@ def reader(pool: Pool | None) -> str:
     return f"{prose(name_of)} sets it, from what is served; there is nothing to apply" if name_of else ""
 
 
+AT_MOST = "at most: what runs above the floor anyway adds nothing"  # of the money of a floor
+_HOW = {"sets", "set by"}  # facts that `floor` and `reader` tell
+
+
+def floors(pools: Iterable[Pool]) -> str:
+    """Of how many pools the sizes are floors, as a sentence; "" where of none."""
+    count = sum(bool(pool.lever) for pool in pools)
+    whose = "1 pool is its floor" if count == 1 else f"{count} pools is their floor"
+    return f"The size of {whose} here." if count else ""
+
+
+def evidence(action: Action, pool: Pool | None) -> str:
+    """The facts of an action in one line, without those that `floor` and `reader` tell of its pool."""
+    told = bool(floor(pool) or reader(pool))
+    return facts(entry for entry in action.because if not (told and entry.name in _HOW))
+
+
+def applicable(plan: Plan, pools: Mapping[str, Pool]) -> bool:
+    """Whether there is anything to apply: not where all that changes reads what is served."""
+    return not plan.actions or not all(reader(pools.get(action.target)) for action in plan.actions)
+
+
 def stopping(action: Action) -> str:
     """`1 unit stops`, `20 units stop`."""
     return "1 unit stops" if action.disruption == 1 else f"{action.disruption:,} units stop"

@@ -55,12 +55,12 @@ class Ledger:
         """Of each change, oldest first, whether its pool's size as it was read may have it in it already.
 
         A reading may be older than our newest changes, or those may not have been done: up to the one that
-        left the size that was read, nothing says that they are in it.
+        left the size that was read, nothing says that they are in it. What was done elsewhere never is.
         """
         sought = dict.fromkeys(self._pools, True)
         found = []
         for change in reversed(known):
-            pool = self._pools.get(change.target)
+            pool = None if change.elsewhere else self._pools.get(change.target)
             if pool is not None and change.after == pool.desired:
                 sought[pool.id] = False
             found.append(pool is not None and not sought[pool.id])
@@ -79,7 +79,7 @@ class Ledger:
             moments = self._moments.setdefault(key, [])
             if not moments or moments[-1].at != at:
                 moments.append(_Moment(at))
-            net = 0 if pool is None else change.after - change.before
+            net = 0 if pool is None or change.elsewhere else change.after - change.before
             moments[-1].net += net if shown else max(0, net)
             moments[-1].gone += max(0, change.before - change.after)
         if change.after != change.before:

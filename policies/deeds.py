@@ -34,7 +34,9 @@ class Deed:
     """An intent and what became of it; `outcome` is None where nothing was written after it.
 
     It is in doubt while there is no outcome, or only one that says unknown. `change` is what was really made.
-    `generation` is that of the leader who intended it, 0 where none is known.
+    `generation` is that of the leader who intended it, 0 where none is known. `place` is where the pool was
+    when it was intended, "" where that was not kept. `elsewhere`: the pool is at another place today, so that
+    nothing which is read of it now tells of this deed, and nothing of it may be taken back there.
     """
 
     key: str
@@ -44,6 +46,8 @@ class Deed:
     outcome: Outcome | None = None
     change: Change | None = None
     generation: int = 0
+    place: str = ""
+    elsewhere: bool = False
 
     @property
     def doubtful(self) -> bool:

@@ -267,9 +267,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of size that was really made: what budgets and cool-downs count."""
+    """A change of size that was really made: what budgets and cool-downs count.
+
+    `elsewhere`: it was made to what had the pool's name then, and another target has it now: of the size of
+    that one it tells nothing.
+    """
 
     target: str
     at: datetime
     before: int
     after: int
+    elsewhere: bool = False

@@ -23,7 +23,7 @@ from policies.money import unit_usd
 from policies.outlook import Outlook, forecasts_digest, peaks_of, unseen, unsized
 from policies.plan import Action, ActionKind, Change, Fact, Guard, Plan, Reason, UsdRange
 from policies.policy import Policy, PoolPolicy
-from policies.sizing import with_zone_spare, without_zone_spare
+from policies.sizing import unspared, with_zone_spare, without_zone_spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,6 +139,12 @@ def _propose_alike(
     ]
 
 
+def without_spare(pools: Iterable[Pool], policy: Policy) -> str:
+    """The pools to which `survive_zone_loss` adds nothing, in one line for people; "" where there is none."""
+    names = [p.id for p in pools if policy.of(p.id).survive_zone_loss and unspared(len(p.ready))]
+    return f"survive_zone_loss {unspared(0)}: {', '.join(sorted(names))}" if names else ""
+
+
 def _serving(pool: Pool, rule: PoolPolicy) -> int:
     """The pool's size without the spare for the loss of a zone: what its scaler compares with demand."""
     return without_zone_spare(pool.desired, len(pool.ready)) if rule.survive_zone_loss else pool.desired
@@ -179,6 +185,8 @@ def _proposal(
     facts += [Fact(name="event", value=event) for event in outlook.events]
     facts += outlook.standing.because if outlook.standing else ()
     facts += [Fact(name="forecast", value=note) for note in outlook.notes]
+    if rule.survive_zone_loss and (why := unspared(len(pool.ready))):
+        facts.append(Fact(name="survive_zone_loss", value=why))
     if wanted != need:
         facts.append(Fact(name="spare for the loss of a zone", value=wanted - need, unit="units"))
     return Proposal(

@@ -121,6 +121,11 @@ def with_zone_spare(units: int, zones: int) -> int:
     return units if zones < 2 else -(-units * zones // (zones - 1))
 
 
+def unspared(zones: int) -> str:
+    """Why no spare is kept for the loss of one of so many zones, "" where one is."""
+    return "adds nothing: its ready units are not told by zone, or all in one" if zones < 2 else ""
+
+
 def without_zone_spare(units: int, zones: int) -> int:
     """The most units whose `with_zone_spare` is within `units`: what serves when a zone is lost."""
     return units if zones < 2 else units * (zones - 1) // zones

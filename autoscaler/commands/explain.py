@@ -10,6 +10,7 @@ import click
 from autoscaler.clock import SystemClock
 from autoscaler.commands import flags, showing
 from autoscaler.errors import StoreError, UsageError
+from autoscaler.settings_targets import places
 from policies.policy import Scope
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def command(*, what: str, config: str | None) -> None:
 
     settings = showing.configuration(config)
     engine = showing.store_to_read(settings)
-    trail = SqlTrail(engine)
+    trail = SqlTrail(engine, places(settings.pools.values(), settings.providers))
     pool = what in settings.pools
     plan = None if pool else trail.plan(what)
     if plan is not None:
@@ -77,7 +78,9 @@ def _left(trail: SqlTrail, plan: Plan, settings: Configuration, config: str) -> 
     from dashboards.wording import steps  # noqa: PLC0415 - numpy behind it
 
     deeds = trail.tried(plan.id)
-    stands = any(_newest_change(trail, deed.action.target) == deed.key for deed in deeds)
+    stands = any(
+        not deed.elsewhere and _newest_change(trail, deed.action.target) == deed.key for deed in deeds
+    )
     tried = any(deed.at >= plan.made_at for deed in deeds)
     possible = {"Apply": not tried and _now(settings, plan) < plan.expires_at, "Undo": stands}
     return tuple(

@@ -69,6 +69,7 @@ def command(
     from autoscaler import tick  # noqa: PLC0415 - pandas and SQLModel behind it
     from dashboards.documents import as_json, render  # noqa: PLC0415
     from dashboards.wording import steps  # noqa: PLC0415
+    from policies.planner import without_spare  # noqa: PLC0415
 
     if out:
         showing.writable(out, "--out")
@@ -82,13 +83,15 @@ def command(
             on_fill=lambda done, total: show("fetching history", done, total),
         )
     showing.warn_all(turn)
+    pools = {pool.id: pool for pool in turn.seen.snapshot.pools}
+    if unspared := without_spare(pools.values(), app.policy):
+        flags.warn(unspared)
     if out:
         showing.write(out, as_json(turn.plan), "--out")
     hints = steps(turn.plan, saved_as=out or "", config=config or "")
     if output == "text":
         click.echo(showing.text(turn, explain=explain, steps=hints), nl=False)
     else:
-        pools = {pool.id: pool for pool in turn.seen.snapshot.pools}
         document = render(turn.plan, output, pools=pools, outlooks=showing.charts(turn), steps=hints)
         click.echo(document, nl=False)
     sized = sum(1 for outlook in turn.outlooks.values() if not outlook.refusal)

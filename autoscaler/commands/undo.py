@@ -9,7 +9,6 @@ import click
 
 from autoscaler.commands import flags, showing
 from autoscaler.errors import UsageError
-from policies.deeds import MADE
 from policies.plan import Action
 
 if TYPE_CHECKING:
@@ -45,14 +44,20 @@ def command(*, what: str, config: str | None, dry_run: bool) -> int:
 def _applied(app: App, what: str) -> list[Action]:
     """What was done of a plan, in order, or of one action the last time: of a part, as far as it went."""
     if app.trail.plan(what) is not None:
-        found = app.trail.outcomes(what)
+        deeds = [deed for deed in app.trail.tried(what) if deed.made]
     else:
-        deeds = [deed for deed in app.trail.actions(what) if deed.made]
-        found = [(deed.action, deed.outcome) for deed in deeds][-1:]
+        deeds = [deed for deed in app.trail.actions(what) if deed.made][-1:]
+    for deed in deeds:
+        if deed.elsewhere:
+            raise UsageError(
+                f"{deed.action.target} was {deed.place} when {deed.action.id} was done, and is another "
+                "target now: the size of the old one is not put there; undo other actions by their own ids"
+            )
     done = [
-        action if outcome.observed_after is None else replace(action, after=outcome.observed_after)
-        for action, outcome in found
-        if outcome is not None and outcome.status in MADE
+        deed.action
+        if deed.outcome is None or deed.outcome.observed_after is None
+        else replace(deed.action, after=deed.outcome.observed_after)
+        for deed in deeds
     ]
     if not done:
         raise UsageError(f"nothing that was applied has the id {what}; `loadline explain` shows what was")

@@ -158,8 +158,16 @@ def _from_2(connection: Connection) -> None:
     chain.link_what_is_there(connection)
 
 
+def _from_3(connection: Connection) -> None:
+    """Schema 4 keeps beside each intent where its pool was; of those that are there it is not known."""
+    connection.execute(text("ALTER TABLE intent ADD COLUMN place VARCHAR"))
+    _say_version(connection, 4)
+    newest = connection.execute(text("SELECT * FROM schema_version WHERE version = 4")).mappings().one()
+    chain.link(connection, "schema_version", [(4, dict(newest))])
+
+
 _INSERT_ONLY_OF_2 = ("schema_version", "plan", "proposal", "sighting", "intent", "outcome")
-_NEXT = {1: _from_1, 2: _from_2}
+_NEXT = {1: _from_1, 2: _from_2, 3: _from_3}
 
 
 def _say_version(connection: Connection, version: int) -> None:

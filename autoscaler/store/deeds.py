@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
@@ -15,6 +17,8 @@ from policies.plan_json import plan_from_json
 
 _INTENT = IntentRow.__table__  # type: ignore[attr-defined]
 _OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
+Places = Mapping[str, str]  # where each pool is today, by its name
+NOWHERE: Places = MappingProxyType({})
 _NAMED = 5  # candidates that an ambiguous prefix lists
 
 
@@ -43,44 +47,59 @@ def intent(connection: Connection, store: str, key: str) -> Row[Any]:
     return found
 
 
-def read(connection: Connection, store: str, intents: Select[Any]) -> tuple[Deed, ...]:
+def elsewhere(place: str | None, target: str, places: Places) -> bool:
+    """Whether a pool is known to be at another place today than that one; what tells none is of today's."""
+    return bool(place) and places.get(target, place) != place
+
+
+def read(
+    connection: Connection, store: str, intents: Select[Any], places: Places = NOWHERE
+) -> tuple[Deed, ...]:
     """The deeds of the intents that a query selects, each with its newest outcome, oldest first."""
     asked = intents.subquery()
     latest = (
         select(func.max(_OUTCOME.c.row)).where(_OUTCOME.c.intent_row == asked.c.row).correlate(asked)
     ).scalar_subquery()
     query = (
-        select(asked.c.row, asked.c.plan_id, asked.c.at, asked.c.body, asked.c.generation, _OUTCOME)
+        select(_OUTCOME, *(asked.c[name].label(f"intent_{told}") for name, told in _OF_INTENT.items()))
         .select_from(asked.outerjoin(_OUTCOME, _OUTCOME.c.row == latest))
         .order_by(asked.c.row)
     )
-    return tuple(_deed(store, row) for row in connection.execute(query))
+    return tuple(_deed(store, row, places) for row in connection.execute(query))
 
 
-def _deed(store: str, row: Any) -> Deed:
-    intent_row, plan_id, at, body, generation = row[:5]
-    (action,) = read_plan(body).actions
+_OF_INTENT = {  # its columns, and how they are called beside those of the outcome
+    **{name: name for name in ("plan_id", "at", "body", "generation", "place")},
+    "row": "number",
+}
+
+
+def _deed(store: str, row: Any, places: Places) -> Deed:
+    (action,) = read_plan(row.intent_body).actions
     outcome = None
     if row.status is not None:
         outcome = Outcome(
             action_id=action.id,
             status=Status(row.status),
-            at=datetime.fromisoformat(row[8]),
+            at=datetime.fromisoformat(row.at),
             observed_after=row.observed_after,
             error=row.error,
         )
+    moved = elsewhere(row.intent_place, action.target, places)
     return Deed(
-        key=key_text(store, intent_row, action.id),
-        plan_id=plan_id,
+        key=key_text(store, row.intent_number, action.id),
+        plan_id=row.intent_plan_id,
         action=action,
-        at=datetime.fromisoformat(at),
+        at=datetime.fromisoformat(row.intent_at),
         outcome=outcome,
-        change=change(row),
-        generation=generation or 0,
+        change=change(row, elsewhere=moved),
+        generation=row.intent_generation or 0,
+        place=row.intent_place or "",
+        elsewhere=moved,
     )
 
 
-def change(row: Row[Any]) -> Change | None:
+def change(row: Row[Any], *, elsewhere: bool) -> Change | None:
     """The change that an outcome tells of, None where nothing was changed."""
     if row.changed_at is None:
         return None
@@ -89,6 +108,7 @@ def change(row: Row[Any]) -> Change | None:
         at=datetime.fromisoformat(row.changed_at),
         before=row.changed_before,
         after=row.changed_after,
+        elsewhere=elsewhere,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 3  # 1: without `memory`; 2: without the chain, people's words, verdicts and generations
+# 1: without `memory`; 2: without the chain, people's words, verdicts and generations; 3: without places
+SCHEMA_VERSION = 4
 
 
 class SchemaRow(SQLModel, table=True):
@@ -89,7 +90,10 @@ class SightingRow(SQLModel, table=True):
 
 
 class IntentRow(SQLModel, table=True):
-    """An action that is about to be tried, kept as a plan of that one action in canonical JSON."""
+    """An action that is about to be tried, kept as a plan of that one action in canonical JSON.
+
+    `place` is where its target was then: the provider, and the id there; null where that was not known.
+    """
 
     __tablename__ = "intent"
 
@@ -100,6 +104,7 @@ class IntentRow(SQLModel, table=True):
     at: str
     body: str
     generation: int | None = Field(default=None, index=True)
+    place: str | None = None
 
 
 class OutcomeRow(SQLModel, table=True):

@@ -14,7 +14,7 @@ from autoscaler.errors import Fenced, StoreError
 from autoscaler.store import chain, deeds
 from autoscaler.store import inputs as packing
 from autoscaler.store.database import identity, reading, writing
-from autoscaler.store.deeds import moment_text
+from autoscaler.store.deeds import Places, moment_text
 from autoscaler.store.tables import (
     GenerationRow,
     InputsRow,
@@ -48,9 +48,14 @@ _TAKES_BACK = f'"reason":"{Reason.UNDO}"'  # in a body: what is told in a string
 class SqlTrail:
     """The `Trail` and `Story` ports over the store. Raises StoreError, and Fenced where it says so."""
 
-    def __init__(self, engine: Engine) -> None:
-        """`engine` is that of `autoscaler.store.database.connect`."""
+    def __init__(self, engine: Engine, places: Places = deeds.NOWHERE) -> None:
+        """`engine` is that of `autoscaler.store.database.connect`.
+
+        `places` tells where each pool is today: it is kept beside what is intended, and what was intended
+        for another place says so (`Deed.elsewhere`, `Change.elsewhere`).
+        """
         self._engine = engine
+        self._places = places
         self._identity = identity(engine)
 
     def record_plan(self, plan: Plan, inputs: Inputs | None = None, *, generation: int = 0) -> bool:
@@ -91,9 +96,10 @@ class SqlTrail:
                     f"generation {generation} does not lead any more: generation {newest} has acted; "
                     "nothing more is done"
                 )
-            values = {"plan_id": plan_id, "action_id": action.id, "target": action.target}
+            values: dict[str, Any] = {"plan_id": plan_id, "action_id": action.id, "target": action.target}
             values |= {"at": moment_text(at), "body": body}
-            row = chain.insert(connection, _INTENT, values | {"generation": generation or None})
+            values |= {"generation": generation or None, "place": self._places.get(action.target)}
+            row = chain.insert(connection, _INTENT, values)
         return deeds.key_text(self._identity, row, action.id)
 
     def conclude(self, key: str, outcome: Outcome, change: Change | None) -> None:
@@ -147,12 +153,16 @@ class SqlTrail:
     def changes(self, since: datetime) -> Sequence[Change]:
         """The changes that actions made, wholly or in part, at or after `since`, oldest first."""
         query = (
-            select(_OUTCOME)
+            select(_OUTCOME, _INTENT.c.place, _INTENT.c.target)
+            .join(_INTENT, _INTENT.c.row == _OUTCOME.c.intent_row)
             .where(_OUTCOME.c.status.in_(sorted(MADE)), _OUTCOME.c.changed_at >= moment_text(since))
             .order_by(_OUTCOME.c.changed_at, _OUTCOME.c.row)
         )
         with reading(self._engine) as connection:
-            found = (deeds.change(row) for row in connection.execute(query))
+            found = (
+                deeds.change(row, elsewhere=deeds.elsewhere(row.place, row.target, self._places))
+                for row in connection.execute(query)
+            )
             return tuple(change for change in found if change is not None)
 
     def plan(self, plan_id: str) -> Plan | None:
@@ -291,7 +301,7 @@ class SqlTrail:
         return tuple(once.values())[::-1]
 
     def _deeds(self, connection: Connection, intents: Any) -> tuple[Deed, ...]:
-        return deeds.read(connection, self._identity, intents)
+        return deeds.read(connection, self._identity, intents, self._places)
 
 
 def _last_of_its_kind(plan: Plan) -> Select[Any]:

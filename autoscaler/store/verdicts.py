@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from autoscaler.store import chain, deeds
 from autoscaler.store.database import identity, reading, writing
-from autoscaler.store.deeds import moment_text
+from autoscaler.store.deeds import Places, moment_text
 from autoscaler.store.tables import EventRow, IntentRow, OutcomeRow, VerdictRow
 from policies.deeds import MADE, Deed, Event, Judged, Verdict
 from policies.model import plain
@@ -25,9 +25,10 @@ _OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
 class SqlVerdicts:
     """The store's verdicts and events. Raises StoreError and nothing else."""
 
-    def __init__(self, engine: Engine) -> None:
-        """`engine` is that of `autoscaler.store.database.connect`."""
+    def __init__(self, engine: Engine, places: Places = deeds.NOWHERE) -> None:
+        """`engine` is that of `autoscaler.store.database.connect`, `places` as `SqlTrail` has them."""
         self._engine = engine
+        self._places = places
         self._identity = identity(engine)
 
     def judge(self, key: str, verdict: Verdict, facts: Sequence[Fact], at: datetime) -> None:
@@ -66,7 +67,7 @@ class SqlVerdicts:
         )
         query = select(_INTENT).where(_INTENT.c.row.in_(made), _INTENT.c.row.not_in(final))
         with reading(self._engine) as connection:
-            return deeds.read(connection, self._identity, query)
+            return deeds.read(connection, self._identity, query, self._places)
 
     def reverts(self, pool: str, since: datetime) -> int:
         """How often something of a pool was said to be reverted at or after `since`.
@@ -88,9 +89,11 @@ class SqlVerdicts:
     def arrivals(self, pool: str, since: datetime, *, last: int) -> Sequence[Verdict]:
         """The final verdicts on the newest `last` growths of a pool that have one, oldest first.
 
-        Of those intended at or after `since`; in one query, however many there were.
+        Of those intended at or after `since` for where it is today; in one query, however many there were.
         """
         mine = select(_INTENT.c.row).where(_INTENT.c.target == pool, _INTENT.c.at >= moment_text(since))
+        if pool in self._places:
+            mine = mine.where(func.coalesce(_INTENT.c.place, self._places[pool]) == self._places[pool])
         said = _VERDICT.c.intent_row.in_(mine)
         newest = select(func.max(_VERDICT.c.row)).where(said).group_by(_VERDICT.c.intent_row)
         grown = select(_OUTCOME.c.intent_row).where(_OUTCOME.c.changed_after > _OUTCOME.c.changed_before)

@@ -17,6 +17,7 @@ from autoscaler.errors import StoreError
 from autoscaler.store import database
 from autoscaler.store.database import connect
 from autoscaler.store.history import History
+from autoscaler.store.tables import SCHEMA_VERSION
 from autoscaler.store.trail import SqlTrail
 from forecasts.types import Series
 from policies.plan import Action, Change, Outcome, Plan, Reason, Status, kind_of
@@ -185,7 +186,7 @@ def test_f60_a_corrupt_store_is_told(path, damage):
     assert "move it away to begin anew" in str(caught.value)
 
 
-@pytest.mark.parametrize(("version", "word"), [(0, "older"), (4, "newer")])
+@pytest.mark.parametrize(("version", "word"), [(0, "older"), (SCHEMA_VERSION + 1, "newer")])
 def test_f60_another_schema_is_refused(path, version, word):
     """A store of an older or newer schema is refused with what to do, and left as it is."""
     connect(path).dispose()
@@ -193,7 +194,9 @@ def test_f60_another_schema_is_refused(path, version, word):
         raw.execute("DROP TRIGGER schema_version_no_update")
         raw.execute("UPDATE schema_version SET version = ?", (version,))
     raw.close()
-    with pytest.raises(StoreError, match=rf"has schema {version}, {word} than 3, which this program reads"):
+    with pytest.raises(
+        StoreError, match=rf"has schema {version}, {word} than {SCHEMA_VERSION}, which this program reads"
+    ):
         connect(path)
 
 

@@ -14,7 +14,7 @@ from autoscaler.errors import StoreError
 from autoscaler.store import chain, database
 from autoscaler.store.database import connect, identity, reading
 from autoscaler.store.people import SqlPeople
-from autoscaler.store.tables import CHAINED, INSERT_ONLY
+from autoscaler.store.tables import CHAINED, INSERT_ONLY, SCHEMA_VERSION
 from autoscaler.store.trail import SqlTrail
 from autoscaler.store.verdicts import SqlVerdicts
 from policies.conditions import Approval
@@ -25,7 +25,8 @@ from policies.plan import Action, Change, Outcome, Plan, Reason, Status, kind_of
 from policies.policy import Freeze, Policy, Scope
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
-SCHEMA_2 = Path(__file__).parents[1] / "worlds" / "schema_2.sql"
+WORLDS = Path(__file__).parents[1] / "worlds"
+SCHEMA_2 = WORLDS / "schema_2.sql"
 
 
 def action(after=6, target="web"):
@@ -143,7 +144,7 @@ CHANGES = {
 @pytest.mark.parametrize("table", CHAINED)
 def test_a_changed_row_is_found_by_name(path, table):
     """One changed value in any table of the trail is found, and the row is named."""
-    row = 3 if table == "schema_version" else 1
+    row = SCHEMA_VERSION if table == "schema_version" else 1
     fault = tamper(path, f"UPDATE {table} SET {CHANGES[table]} WHERE rowid = {row}")  # noqa: S608 - ours
     assert f"row {row} of {table} was changed" in fault
 
@@ -289,17 +290,38 @@ def test_f60_an_older_store_is_brought_up_to_date_and_keeps_all_it_had(tmp_path,
         assert [deed.generation for deed in trail.pool("web")] == [0, 0]
         found = verified(engine)
         assert found.fault == ""
-        assert found.rows == 6 + 4 - version
+        assert found.rows == 6 + SCHEMA_VERSION + 1 - version
         engine.dispose()
     with closing(sqlite3.connect(path)) as raw:
         versions = [row[0] for row in raw.execute("SELECT version FROM schema_version ORDER BY version")]
-        assert versions == list(range(version, 4))
+        assert versions == list(range(version, SCHEMA_VERSION + 1))
         assert raw.execute("SELECT count(*) FROM memory").fetchone() == (0,)
     with closing(sqlite3.connect(f"{path}.schema-{version}")) as raw:
         assert raw.execute("SELECT max(version) FROM schema_version").fetchone() == (version,)
     engine = connect(path)
     write(engine)
     assert verified(engine).fault == ""
+
+
+def test_f60_a_store_without_places_is_brought_up_to_date(tmp_path):
+    """Schema 3: its deeds tell no place and are of today's, its chain goes on, a copy is kept beside it."""
+    path = str(tmp_path / "old.db")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript((WORLDS / "schema_3.sql").read_text())
+    for _ in range(2):
+        engine = connect(path)
+        trail = SqlTrail(engine, {"web": "cloud web"})
+        assert [(deed.place, deed.elsewhere) for deed in trail.pool("web")] == [("", False)] * 2
+        assert [(c.after, c.elsewhere) for c in trail.changes(NOW)] == [(6, False)]
+        assert (verified(engine).fault, verified(engine).rows) == ("", 8 + 1)
+        engine.dispose()
+    engine = connect(path)
+    (doubt,) = SqlTrail(engine).doubtful()
+    SqlTrail(engine, {"web": "cloud web"}).intend("plan", doubt.action, NOW)
+    assert [deed.place for deed in SqlTrail(engine).pool("web")] == ["", "", "cloud web"]
+    assert verified(engine).fault == ""
+    with closing(sqlite3.connect(f"{path}.schema-3")) as raw:
+        assert raw.execute("SELECT max(version) FROM schema_version").fetchone() == (3,)
 
 
 def test_f60_a_migration_that_breaks_off_leaves_the_store_as_it_was(tmp_path, monkeypatch):

@@ -142,3 +142,20 @@ def test_a_manual_page_for_a_key_of_a_source_and_of_a_provider():
     assert "queries" in config.explain("metrics")
     with pytest.raises(ConfigError, match="did you mean tenant"):
         config.explain("metrics.0.tenent")
+
+
+def test_a_series_of_two_sources_is_refused(loaded):
+    """One line with both places and the mend; the same file twice likewise."""
+    twice = WORLD.replace("queries: {pull: {filter", "queries: {jobs: {filter")
+    with pytest.raises(ConfigError) as raised:
+        loaded(twice)
+    (line,) = str(raised.value).splitlines()[:1]
+    assert "loadline.yaml:15: " in line
+    assert "line 11" in line
+    assert "jobs" in line
+    assert "an id of its own" in line
+    files = (
+        "metrics:\n  - {kind: csv, path: m.csv}\n  - {kind: csv, path: n.csv}\n  - {kind: csv, path: m.csv}\n"
+    )
+    with pytest.raises(ConfigError, match=r"'m\.csv' is the file of another source already; keep one"):
+        loaded(WORLD.replace("metrics:\n", files))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,8 @@ from dashboards.story import Story, story_text
 from dashboards.tables import replay_table
 from dashboards.terminal import plan_text
 from policies.deeds import Deed
-from policies.model import Gap, plain
-from policies.plan import Change, Outcome, Status
+from policies.model import SERVED, Gap, plain
+from policies.plan import Change, Fact, Outcome, Status
 from policies.plan_json import plan_from_json
 
 WORLD = Path(__file__).parents[1] / "worlds" / "eight_pools.py"
@@ -206,3 +207,42 @@ def test_a_held_action_tells_that_it_was_never_tried():
     text = story_text(Story(plan=W.PLAN, entry=W.PLAN.held[2]))
     assert "guards   INSUFFICIENT_DATA held it, until its metrics are sound again" in text
     assert "outcome  it was never tried" in text
+
+
+LEVER = "minReplicas of HorizontalPodAutoscaler web"
+
+
+def of_floors(plan):
+    """The plan as the planner makes it for pools whose floor is set: each action says what is set."""
+    told = (Fact(name="sets", value=LEVER),)
+    actions = tuple(replace(action, because=(*told, *action.because)) for action in plan.actions)
+    return replace(plan, actions=actions), {n: replace(p, lever=LEVER) for n, p in W.POOLS.items()}
+
+
+def test_markdown_tells_a_floor_as_the_terminal_does():
+    """Sizes are called floors, with who sets what is above; money is at most; evidence tells it no more."""
+    plan, pools = of_floors(W.PLAN)
+    text = as_markdown(plan, pools=pools, outlooks=W.CHARTS)
+    terminal = " ".join(plan_text(plan, pools=pools, outlooks=W.CHARTS).split())
+    count = len(plan.actions)
+    assert len(re.findall(r"\| floor [\d,]+ → [\d,]+ \|", text)) == count + len(plan.held)
+    for words in (f"{LEVER}; above it that one sets the size by itself", wording.AT_MOST):
+        assert words in text
+        assert words in terminal
+    assert text.count(LEVER) == count
+    assert f"The size of {len(pools)} pools is their floor here." in text
+    assert f"The size of {len(pools)} pools is their floor here." in terminal
+    priced = [action for action in plan.actions if action.hourly_delta_usd is not None]
+    assert text.count("at most)") == len(priced)
+    assert "floor" not in as_markdown(W.PLAN, pools=W.POOLS, outlooks=W.CHARTS)
+
+
+def test_markdown_offers_nothing_to_apply_where_an_autoscaler_reads_us():
+    """Who sets the size is told beside the reason, and no command that does nothing."""
+    first, *_ = W.PLAN.actions
+    plan, steps = replace(W.PLAN, actions=(first,)), wording.steps(W.PLAN)
+    pools = {first.target: replace(W.POOLS[first.target], labels={SERVED: "ScaledObject web"})}
+    text = as_markdown(plan, pools=pools, steps=steps)
+    assert "ScaledObject web sets it, from what is served; there is nothing to apply" in text
+    assert "loadline apply" not in text
+    assert "loadline apply" in as_markdown(plan, pools=W.POOLS, steps=steps)

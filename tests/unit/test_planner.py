@@ -236,3 +236,19 @@ def test_events_and_minimums_raise_what_a_scaler_wants():
         wanted(9, standing=Standing(units=9, because=(Fact(name="plan", value="hpa"),)))[2] is Reason.OWN_PAST
     )
     assert wanted(9, standing=Standing(units=9))[2] is Reason.FORECAST_PEAK
+
+
+def test_a_spare_that_is_not_there_is_told():
+    """Where ready units are not told by zone, nobody may believe in a spare: once in the evidence."""
+    policy = replace(FREE, default=replace(FREE.default, survive_zone_loss=True))
+    outlook = {"api": draw.outlook("api", [9.0] * 12)}
+    for ready, told in (({"": 5}, 1), ({}, 1), ({"a": 5}, 1), ({"a": 3, "b": 2}, 0)):
+        pool = replace(draw.simple_pool("api", 5), ready=ready)
+        made = planner.plan(Snapshot(taken_at=draw.NOW, pools=(pool,)), outlook, policy)
+        (action,) = made.actions
+        said = [fact for fact in action.because if fact.name == "survive_zone_loss"]
+        assert len(said) == told
+        assert bool(planner.without_spare([pool], policy)) is bool(told)
+        assert planner.without_spare([pool], FREE) == ""
+    pools = [replace(draw.simple_pool(name, 5), ready={}) for name in ("b", "a")]
+    assert planner.without_spare(pools, policy).endswith(": a, b")

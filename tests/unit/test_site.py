@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import figures
+from dashboards import figures, wording
 from dashboards.site import CONTENT_SECURITY_POLICY, report
 from dashboards.views import Chart
 from policies.model import Gap
+from policies.plan import Fact
 
 pytestmark = pytest.mark.slow  # each builds a world, a page or a file; make core has the laws
 
@@ -355,3 +356,22 @@ def test_cost_and_violation_are_drawn_as_they_were_measured():
     assert list(figure.data[0].x) == ["web", "llm-inference"]
     assert figure.data[2].y[0] == pytest.approx(3700 / 2100)
     assert figure.data[3].y[0] == pytest.approx(1.31)
+
+
+def test_the_report_tells_a_floor_as_the_terminal_does():
+    """Sizes are called floors in rows, sections and figures, with who sets what is above them."""
+    lever = "minReplicas of HorizontalPodAutoscaler <web>"
+    pools = {name: replace(pool, lever=lever) for name, pool in W.POOLS.items()}
+    facts = (Fact(name="sets", value=lever),)
+    actions = tuple(replace(action, because=(*facts, *action.because)) for action in W.PLAN.actions)
+    page = report(title="t", plan=replace(W.PLAN, actions=actions), pools=pools, charts=W.CHARTS)
+    wishes = len(actions) + len(W.PLAN.held)
+    assert len(re.findall(r'data-label="Units">floor [\d,]+ → [\d,]+<', page)) == wishes
+    told = "minReplicas of HorizontalPodAutoscaler &lt;web&gt;"
+    assert page.count(f"{told}; above it that one sets the size by itself") == len(actions) + len(pools)
+    assert page.count(told) == len(actions) + len(pools), "the evidence does not tell it once more"
+    assert page.count(wording.AT_MOST) == len(actions)
+    assert f"The size of {len(pools)} pools is their floor here." in page
+    assert "Capacity is that of this plan" not in page
+    plain = Page(report(title="t", plan=W.PLAN, pools=W.POOLS, charts=W.CHARTS))
+    assert "floor" not in " ".join(plain.words)
