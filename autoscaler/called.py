@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from autoscaler.errors import Stale
 from autoscaler.ports import Pools, Remembers
 from policies.model import Gap, Pool
 
@@ -12,7 +13,8 @@ from policies.model import Gap, Pool
 class Called:
     """The `Pools` port with other names; a pool that has none keeps the provider's id.
 
-    One whose id is the name of another pool is not shown: nobody may take it for that one.
+    One whose id is the name of another pool is not shown: nobody may take it for that one. The version of a
+    pool with a name tells its id too: a plan for what the name meant before is Stale.
     """
 
     def __init__(self, pools: Pools, names: Mapping[str, str]) -> None:
@@ -31,11 +33,12 @@ class Called:
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
         """See the port."""
-        return self._renamed(self._pools.resize(self._id(pool_id), size, version=version, key=key))
+        given = self._own(pool_id, version)
+        return self._renamed(self._pools.resize(self._id(pool_id), size, version=given, key=key))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """See the port."""
-        return self._pools.rehearse(self._id(pool_id), size, version=version)
+        return self._pools.rehearse(self._id(pool_id), size, version=self._own(pool_id, version))
 
     def _shown(self, pools: Sequence[Pool]) -> tuple[Pool, ...]:
         return tuple(self._renamed(pool) for pool in pools if not self._is_taken(pool.id))
@@ -46,9 +49,18 @@ class Called:
     def _id(self, name: str) -> str:
         return self._ids.get(name, name)
 
+    def _own(self, name: str, version: str) -> str:
+        """The provider's version of a pool; Stale where it is that of another one."""
+        target = self._id(name)
+        if target == name:
+            return version
+        if not version.startswith(f"{target}@"):
+            raise Stale(f"{name} is {target} now; look at it again")
+        return version.removeprefix(f"{target}@")
+
     def _renamed(self, pool: Pool) -> Pool:
         name = self._names.get(pool.id, pool.id)
-        return pool if name == pool.id else replace(pool, id=name)
+        return pool if name == pool.id else replace(pool, id=name, version=f"{pool.id}@{pool.version}")
 
 
 class CalledRemembering(Called):

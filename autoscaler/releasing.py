@@ -93,8 +93,8 @@ class Leaving(Called):
         owner = self._pools
         if not isinstance(owner, Releases):
             raise NotImplementedError(f"the provider of {pool_id} cannot give it back")
-        target = self._id(pool_id)
-        return self._renamed(within(lambda: owner.release(target, version=version, key=key), self._family))
+        target, own = self._id(pool_id), self._own(pool_id, version)
+        return self._renamed(within(lambda: owner.release(target, version=own, key=key), self._family))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """No provider rehearses it."""

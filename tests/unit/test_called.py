@@ -68,3 +68,16 @@ def test_two_names_that_are_each_others_targets_stay_apart(cloud):
     assert sorted(one.id for one in named.list()[0]) == sorted(["other", TARGET])
     named.resize(TARGET, 7, version=named.read(TARGET).version, key="k")
     assert (cloud.read("other").desired, cloud.read(TARGET).desired) == (7, 4)
+
+
+def test_a_plan_for_what_a_name_meant_before_is_stale(cloud):
+    """The version that was read of one target changes nothing of another, nor of a pool of the plain name."""
+    before = called(cloud, {TARGET: "web"}).read("web").version
+    moved = called(cloud, {"other": "web"})
+    with pytest.raises(Stale, match="web is other now"):
+        moved.resize("web", 9, version=before, key="k")
+    with pytest.raises(Stale):
+        moved.rehearse("web", 9, version=before)
+    with pytest.raises(Stale):
+        cloud.resize("other", 9, version=before, key="k")
+    assert (cloud.read(TARGET).desired, cloud.read("other").desired) == (4, 4)
