@@ -2,18 +2,13 @@
 
 `Careful` wraps any `Pools`. It never tries again by itself: the next turn does, from what is then true. Who
 waits for a call gives it up at its deadline; the call itself cannot be ended, but sends no change any more.
-Programs that give credentials (`ran`) are ended at theirs.
 """
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
-import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
@@ -45,7 +40,6 @@ LOCAL = (  # a file of this machine throttles nobody
 )
 FAILURES, OPEN_S = 5, 60.0  # so many failures in a row open the breaker, for so long
 NO_CAPACITY_S = 900.0
-CREDENTIALS_S = 15.0  # in which credentials come, from a program or a server, or are given up
 LONGEST_REST_S = 600.0  # how far the rests after throttling double
 _GIVEN_UP: ContextVar[threading.Event | None] = ContextVar("_GIVEN_UP", default=None)
 
@@ -265,31 +259,3 @@ def within(call: Callable[[], T], family: Family) -> T:
     if error is not None:
         raise error
     return answer  # type: ignore[return-value]
-
-
-def ran(
-    command: Sequence[str], *, deadline_s: float, env: Mapping[str, str] | None = None, cwd: str | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """What a program said on its two outputs, and how it ended; nothing is asked of a person.
-
-    Unreachable after the deadline: then it is ended, with whatever it started. OSError where it does not run.
-    """
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=env,
-        cwd=cwd,
-        start_new_session=True,
-    ) as child:
-        try:
-            out, said = child.communicate(timeout=deadline_s)
-        except subprocess.TimeoutExpired:
-            with suppress(
-                ProcessLookupError
-            ):  # its group, since one of its own children may hold the outputs
-                os.killpg(child.pid, signal.SIGKILL)
-            why = f"{command[0]} did not end within {deadline_s:g} s, and was ended"
-            raise Unreachable(why) from None
-    return subprocess.CompletedProcess(command, child.returncode, out, said)

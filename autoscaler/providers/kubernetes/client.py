@@ -26,9 +26,10 @@ from autoscaler.errors import (
     Unreachable,
 )
 from autoscaler.ports import Clock
+from autoscaler.programs import CREDENTIALS_S
 from autoscaler.providers.kubernetes import owners
 from autoscaler.providers.kubernetes.credentials import LOADING_S, Connection, connected
-from autoscaler.transport import CREDENTIALS_S, refuse_late
+from autoscaler.transport import refuse_late
 
 CONNECT_S, READ_S = 3.0, 10.0  # of each call; the package has no deadline of its own
 RETRY_S = 5.0  # after 429 without a word

@@ -19,7 +19,8 @@ import yaml
 
 from autoscaler.connections import KubernetesProvider
 from autoscaler.errors import Denied, Invalid, Unreachable
-from autoscaler.transport import Family, ran, within
+from autoscaler.programs import ran
+from autoscaler.transport import Family, within
 
 LOADING_S = 5.0  # for all but the plugin: reading files, and the package itself
 SAID = 300  # characters of what a plugin says of its failure
@@ -104,7 +105,7 @@ def connected(settings: KubernetesProvider, *, deadline_s: float) -> Connection:
 
     Invalid where there are none, Denied where a plugin gives none, Unreachable where one hangs.
     """
-    name = f"{settings.name} credentials ({settings.kubeconfig or 'of the environment'})"
+    name = f"credentials ({settings.name}, kubeconfig {settings.kubeconfig or 'of the environment'})"
     family = Family(name=name, rate=1.0, burst=1, deadline_s=deadline_s + LOADING_S)
     return within(lambda: _connected(settings, deadline_s), family)
 
