@@ -231,4 +231,4 @@ def _conflict(answer: Answer, why: str) -> ProviderError:
     managers = owners.conflicting(answer.body)
     if not managers:
         return Stale(f"{why}; it is read again at the next turn")
-    return Conflicting(f"{why}; {owners.mend(managers)}", managers)
+    return Conflicting(f"{why}; {owners.named(managers)} sets it: {owners.mend(managers)}", managers)
