@@ -89,11 +89,24 @@ def test_f19_a_plugin_that_hangs_ends_at_its_deadline(plugin):
     """It is Unreachable by kubeconfig, user, command and mend; it and what it started are ended."""
     plugin.says(HANGS)
     with pytest.raises(Unreachable, match=r"within 0\.5 s") as caught:
-        plugin.client(deadline_s=TINY_S)
+        listing(plugin.client(deadline_s=TINY_S))
     told = str(caught.value)
     assert all(part in told for part in (str(plugin.file), "user me", "./get-token", "kubectl --kubeconfig"))
     assert "hush" not in told
     assert is_over((plugin.folder / "child").read_text().strip())
+
+
+@pytest.mark.parametrize("script", [HANGS, "exit 1"])
+def test_f49_a_plugin_that_gives_nothing_keeps_nobody_from_starting(world, plugin, script):
+    """What starts while a plugin fails goes on without that cluster, and has it once the plugin answers."""
+    plugin.says(script)
+    client = plugin.client(world.clock, deadline_s=TINY_S)
+    with pytest.raises((Denied, Unreachable), match="get-token"):
+        listing(client)
+    plugin.gives("first")
+    client._deadline_s = 10.0
+    world.clock.advance(REST_S)
+    assert listing(client) == 200
 
 
 def test_f49_a_plugin_that_answers_gives_the_token(plugin):
@@ -180,7 +193,7 @@ def test_f49_a_plugin_that_fails_says_why(plugin, script, told):
     """What it said, or what its answer lacks, is Denied with its name; its answer itself is not shown."""
     plugin.says(script)
     with pytest.raises(Denied, match=told) as caught:
-        plugin.client()
+        listing(plugin.client())
     assert "get-token" in str(caught.value)
     assert "first" not in str(caught.value)
 
@@ -190,7 +203,7 @@ def test_f49_a_plugin_that_is_not_there_is_told_with_its_hint(plugin):
     spec = {"apiVersion": API, "command": "no-such-plugin", "installHint": "install it\nfrom the shelf"}
     plugin.user({"exec": spec})
     with pytest.raises(Denied, match=r"no-such-plugin.*install it from the shelf"):
-        plugin.client()
+        listing(plugin.client())
 
 
 def test_a_plugin_is_told_what_it_asks_for(plugin):

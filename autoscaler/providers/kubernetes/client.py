@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -37,6 +38,7 @@ APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 UNAUTHORIZED, NOT_FOUND, GONE = 401, 404, 410
 REST_S = 30.0  # after credentials that did not come in time
 NOTHING: Mapping[str, str] = {}
+NOT_YET = Connection(api=None)  # before there were any credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +76,16 @@ class Client:
     ) -> None:
         """Read the credentials, within `deadline_s`. Invalid where there are none, or the package is missing.
 
-        Denied where the kubeconfig's plugin gives none, Unreachable where it hangs. `clock` (else the
-        machine's) says when they are to be renewed.
+        A plugin of the kubeconfig that gives none, or hangs, hinders nobody from starting: it is run again at
+        the first call, and told there. `clock` (else the machine's) says when credentials are to be renewed.
         """
         self._settings, self._deadline_s = settings, deadline_s
         self._clock = clock or SystemClock()
         self._turn = threading.Lock()
         self._late: tuple[float, str] | None = None  # until when nothing is tried, and why
-        self._connection = connected(settings, deadline_s=deadline_s)
+        self._connection = NOT_YET
+        with suppress(Denied, Unreachable):  # the first call tells it
+            self._renewed(NOT_YET, "connecting")
 
     def ask(
         self,
@@ -109,7 +113,7 @@ class Client:
     def _present(self, right: str) -> Connection:
         """The connection, with credentials that have not ended."""
         found = self._connection
-        if found.ends is None or self._clock.now() < found.ends:
+        if found is not NOT_YET and (found.ends is None or self._clock.now() < found.ends):
             return found
         return self._renewed(found, right)
 

@@ -30,7 +30,7 @@ class Cluster:
     def __init__(self, settings: KubernetesProvider, clock: Clock) -> None:
         """Read the credentials; nothing is called. `clock` says how old the look at the nodes is."""
         self._settings, self._clock = settings, clock
-        self._client = Client(settings, clock)
+        self._client = Client(settings)  # its tokens end by time that really passes
         self._writer = Writer(self._client, settings)
         self._turn = threading.Lock()
         self._ground: tuple[float, Ground] | None = None
