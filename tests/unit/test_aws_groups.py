@@ -207,7 +207,7 @@ day = st.lists(counts, max_size=26, unique=True).map(sorted).map(tuple)
 
 @given(st.builds(Minimum, own=counts, put=few, planned=day), counts)
 def test_a_minimum_is_the_owners_unless_it_is_known_to_be_ours(minimum, now):
-    """A tag holds it whole, and it is read again; any other value that stands there is the owner's new one."""
+    """A tag holds it, and it is read again; any other value that stands there is a new one of the owner."""
     labels = {OURS[1]: minimum.text()}
     assert len(minimum.text()) <= 256
     for ours in (minimum.own, *minimum.put, *minimum.planned):
