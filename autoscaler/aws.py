@@ -5,9 +5,10 @@ boto3 is imported when the first client is made.
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from autoscaler.errors import (
@@ -20,13 +21,15 @@ from autoscaler.errors import (
     Throttled,
     Unreachable,
 )
+from autoscaler.programs import CREDENTIALS_S, ran
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from autoscaler.connections import AwsAccount
 
 CONNECT_S, READ_S, ATTEMPTS = 3, 10, 4
+CREDENTIAL_ATTEMPTS = 2  # of a call for credentials, which stands before every other one
 LONGEST = 300  # characters of a message: a proxy answers with whole pages
 ANYONE = "loadline"  # the name and secret shown to another server, which asks for some
 
@@ -61,16 +64,21 @@ _NO_CREDENTIALS = frozenset(
 _THROTTLED = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded"),
-        *("TooManyRequestsException", "RequestThrottled", "SlowDown", "LimitExceededException"),
+        *("TooManyRequestsException", "RequestThrottled", "SlowDown"),
     }
 )
+# So AWS calls a quota of an account, or the most that one thing may have (tags, scheduled actions), and no
+# rate: Auto Scaling the first, Application Auto Scaling and ECS the second, EKS the third; STS has none.
+_QUOTA = frozenset({"LimitExceeded", "LimitExceededException", "ResourceLimitExceededException"})
 _KINDS: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (
     (_NO_UNITS, InsufficientCapacity),
     (_BUSY, Temporary),
 )
 
 
-def client(account: AwsAccount, service: str, *, read_s: float = READ_S, attempts: int = ATTEMPTS) -> Any:
+def client(
+    account: AwsAccount, service: str, *, read_s: float | None = None, attempts: int = ATTEMPTS
+) -> Any:
     """A client of one service in the account's region. ProviderError where boto3 is missing or refuses.
 
     `attempts` counts the first one too; calls that change something pass 1: what became of a lost one is told
@@ -82,7 +90,7 @@ def client(account: AwsAccount, service: str, *, read_s: float = READ_S, attempt
 
         config = Config(
             connect_timeout=CONNECT_S,
-            read_timeout=read_s,
+            read_timeout=READ_S if read_s is None else read_s,
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=ANYONE,
         )
@@ -107,6 +115,7 @@ def _session(account: AwsAccount) -> Any:
     if account.profile:
         keys = {"profile_name": account.profile}
     session = boto3.Session(botocore_session=_bare(), region_name=account.region, **keys)
+    _end_programs(session._session)  # noqa: SLF001 - boto3 has no other way to the botocore session
     return _assumed(session, account) if account.role_arn else session
 
 
@@ -118,7 +127,18 @@ def _bare() -> Any:
     loader = _loader()
     loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session adds its own
     session.register_component("data_loader", loader)
+    _bound(session)
     return session
+
+
+def _bound(session: Any) -> None:
+    """Give a deadline to the clients that botocore itself makes for credentials: of STS and SSO."""
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
+    retries = {"mode": "standard", "total_max_attempts": CREDENTIAL_ATTEMPTS}
+    session.set_default_client_config(
+        Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries=retries, user_agent_extra=ANYONE)
+    )
 
 
 @cache
@@ -153,16 +173,59 @@ def _assumed(session: Any, account: AwsAccount) -> Any:
 
 def _creator(session: Any, account: AwsAccount) -> Any:
     """How the fetcher makes its client of STS: in the account's region, at the account's endpoint."""
-    from botocore.config import Config  # noqa: PLC0415 - as above
 
     def create(service: str, **arguments: Any) -> Any:
         arguments.setdefault("region_name", account.region)
-        config = Config(connect_timeout=CONNECT_S, read_timeout=READ_S)
-        return session.create_client(
-            service, endpoint_url=account.endpoint_url or None, config=config, **arguments
-        )
+        return session.create_client(service, endpoint_url=account.endpoint_url or None, **arguments)
 
     return create
+
+
+def _end_programs(session: Any) -> None:
+    """Let a `credential_process`, that of a source profile too, be ended at its deadline: it has none."""
+    from botocore.credentials import ProcessProvider  # noqa: PLC0415 - as above
+
+    def provider(profile_name: str) -> Any:
+        return ProcessProvider(
+            profile_name=profile_name,
+            load_config=lambda: session.full_config,
+            popen=partial(_Program, profile=profile_name),
+        )
+
+    resolver = session.get_component("credential_provider")
+    name = session.get_config_variable("profile") or "default"
+    resolver.insert_before(ProcessProvider.METHOD, provider(name))
+    builder = resolver.get_provider("assume-role")._profile_provider_builder  # noqa: SLF001 - the only way to it
+    builder._create_process_provider = provider  # noqa: SLF001 - as above
+
+
+class _Program:
+    """A `credential_process` as botocore runs one: Unreachable where it hangs, Denied where it gives none."""
+
+    def __init__(self, command: Sequence[str], *, profile: str, **_pipes: Any) -> None:
+        """Run it to its end."""
+        what = f"profile {profile}: credential_process {command[0]}"
+        try:
+            done = ran(command, deadline_s=CREDENTIALS_S)
+        except Unreachable as error:
+            why = f"{what} did not answer within {CREDENTIALS_S:g} s and was ended; run it by hand"
+            raise Unreachable(why) from error
+        except OSError as error:
+            raise Denied(f"{what} cannot be run ({error}); install it, or give its whole path") from error
+        if not done.returncode and not _is_object(done.stdout):
+            raise Denied(f"{what} answered no credentials; run it by hand")
+        self.returncode, self._said = done.returncode, (done.stdout, done.stderr)
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """What it said on its two outputs."""
+        return self._said
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 @contextmanager
@@ -204,6 +267,9 @@ def _refused(what: str, answer: dict[str, Any]) -> ProviderError:
         return Denied(f"{message} (the permission {what} is needed)")
     if code in _THROTTLED:
         return Throttled(message, retry_after=_rest_s(about))
+    if code in _QUOTA:
+        mend = "have it raised in Service Quotas, or remove what is not used: trying again does not help"
+        return Invalid(f"{message} ({code}: a quota of AWS is reached; {mend})")
     kind = next((kind for codes, kind in _KINDS if code in codes), None)
     if kind is None and int(about.get("HTTPStatusCode", 400)) >= 500:
         kind = Unreachable

@@ -5,9 +5,13 @@ The libraries are imported when the first client is made: those of Compute Engin
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from autoscaler.errors import (
@@ -50,6 +54,7 @@ def client(kind: str, *, credentials_file: str = "", endpoint_url: str = "") -> 
 def _credentials(file: str, *, anonymous: bool) -> Any:
     import google.auth  # noqa: PLC0415 - as above
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - as above
+    from google.auth.transport.requests import Request  # noqa: PLC0415 - as above
     from google.oauth2.service_account import Credentials  # noqa: PLC0415 - as above
 
     if anonymous:
@@ -59,7 +64,28 @@ def _credentials(file: str, *, anonymous: bool) -> Any:
             return Credentials.from_service_account_file(file, scopes=[SCOPE])  # type: ignore[no-untyped-call, unused-ignore]
         except (OSError, ValueError) as error:
             raise Denied(f"{file} holds no key of a service account: {error}") from error
-    return google.auth.default(scopes=[SCOPE])[0]
+    asking = partial(Request(), timeout=CALL_S)  # its own deadline is two minutes
+    return _of_gcloud() or google.auth.default(scopes=[SCOPE], request=asking)[0]  # type: ignore[arg-type]
+
+
+def _of_gcloud() -> Any:
+    """The credentials of a person who logged in by gcloud, None without; gcloud itself is not run.
+
+    The library would run it to learn a project that nobody asks for, and wait for it without an end.
+    """
+    from google.oauth2.credentials import Credentials  # noqa: PLC0415 - as above
+
+    folder = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud"
+    file = Path(folder) / "application_default_credentials.json"
+    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or not file.is_file():
+        return None
+    try:
+        told = json.loads(file.read_text())
+        if told.get("type") != "authorized_user":
+            return None
+        return Credentials.from_authorized_user_info(told)  # type: ignore[no-untyped-call, unused-ignore]
+    except (AttributeError, OSError, ValueError) as error:
+        raise Denied(f"{file} holds no credentials of a person: {error}; {CREDENTIALS_MEND}") from error
 
 
 def trying() -> Any:

@@ -304,3 +304,38 @@ def test_f45_a_hand_between_the_plan_and_the_call_is_stale(world):
     with pytest.raises(Stale):
         pools.resize(WEB, 6, version=version, key="k1")
     assert (world.described()[0]["DesiredCapacity"], world.described()[1]) == (9, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "code"),
+    [
+        ("asg", "autoscaling:CreateOrUpdateTags", "LimitExceeded"),
+        ("ecs", "application-autoscaling:RegisterScalableTarget", "LimitExceededException"),
+        ("ecs", "ecs:TagResource", "LimitExceededException"),
+        ("eks", "eks:UpdateNodegroupConfig", "ResourceLimitExceededException"),
+    ],
+)
+def test_f39_a_quota_of_aws_is_no_throttling(world, kind, action, code):
+    """What one may have no more of is Invalid with the mend: waiting and asking again would not help."""
+    world.refuse(action, code, message="You have reached the limit")
+    asking = world.provider(kinds=(kind,))._account.asking
+    arguments = {
+        "autoscaling:CreateOrUpdateTags": {"Tags": []},
+        "application-autoscaling:RegisterScalableTarget": {
+            "ServiceNamespace": "ecs",
+            "ResourceId": "service/shop/web",
+            "ScalableDimension": "ecs:service:DesiredCount",
+        },
+        "ecs:TagResource": {"resourceArn": "a", "tags": []},
+        "eks:UpdateNodegroupConfig": {"clusterName": "shop", "nodegroupName": "web"},
+    }
+    told = rf"{action}: You have reached the limit \({code}: a quota .* Service Quotas"
+    with pytest.raises(Invalid, match=told):
+        asking.change(action, **arguments[action])
+
+
+def test_f37_a_rate_that_is_exceeded_is_throttling_still(world):
+    """RequestLimitExceeded is a rate: it rests, and is not told as a quota."""
+    world.refuse("autoscaling:DescribePolicies", "RequestLimitExceeded", status=503)
+    with pytest.raises(Throttled):
+        world.provider().read(WEB)

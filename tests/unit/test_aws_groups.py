@@ -12,7 +12,7 @@ from autoscaler.errors import Invalid
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws.groups import restored, wanted
 from autoscaler.providers.aws.kinds import Seen
-from autoscaler.providers.aws.marks import OURS, Mark, mark_on, written
+from autoscaler.providers.aws.marks import OURS, Mark, Minimum, mark_on, minimum_on, written
 from autoscaler.providers.aws.schedules import PREFIX, floors
 from policies.model import Pool, PoolKind
 from policies.plan import Guard
@@ -191,6 +191,30 @@ def test_a_mark_is_read_as_it_was_written(key, size, floor):
     assert len(mark.text()) <= 256
     read = mark_on({OURS[3]: mark.text()})
     assert (read.key, read.size, read.at, read.floor) == (written(key), size, START, floor)
+
+
+counts = st.integers(0, 99_999)
+few = st.lists(counts, max_size=2, unique=True).map(tuple)
+day = st.lists(counts, max_size=26, unique=True).map(sorted).map(tuple)
+
+
+@given(st.builds(Minimum, own=counts, put=few, planned=day), counts)
+def test_a_minimum_is_the_owners_unless_it_is_known_to_be_ours(minimum, now):
+    """A tag holds it, and it is read again; any other value that stands there is a new one of the owner."""
+    labels = {OURS[1]: minimum.text()}
+    assert len(minimum.text()) <= 256
+    for ours in (minimum.own, *minimum.put, *minimum.planned):
+        assert minimum_on(labels, ours) == minimum
+    if now not in {minimum.own, *minimum.put, *minimum.planned}:
+        assert minimum_on(labels, now) == Minimum(own=now, planned=minimum.planned, moved=True)
+    assert minimum_on({}, now) == Minimum(own=now)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_mark_without_what_was_set_counts_with_the_last_key(last):
+    """Tags of before say it by the last key alone, where that was a floor's; else nobody knows."""
+    labels = {OURS[1]: "2", OURS[3]: Mark(key="k", size=6, at=START, floor=last).text()}
+    assert minimum_on(labels, 6).own == (2 if last else 6)
 
 
 def seen(minimum=2, maximum=10, **labels):

@@ -87,8 +87,15 @@ class Asking:
 
     def _connected(self, way: str, service: str) -> Any:
         if way == "change":
-            return aws.client(self._acting, service, read_s=CHANGE_READ_S, attempts=1)
+            made = aws.client(self._acting, service, read_s=CHANGE_READ_S, attempts=1)
+            made.meta.events.register_first("before-send", _in_time)
+            return made
         return aws.client(self._account, service, attempts=1 if way == "once" else aws.ATTEMPTS)
+
+
+def _in_time(*, event_name: str, **_: Any) -> None:
+    """Refuse what is late as it is sent: credentials may have been renewed since, and slowly."""
+    refuse_late(event_name.partition(".")[2])
 
 
 def _method(operation: str) -> str:

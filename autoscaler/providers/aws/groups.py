@@ -21,9 +21,11 @@ from autoscaler.providers.aws.marks import (
     ORIGINAL_MINIMUM,
     OURS,
     Mark,
+    Minimum,
     count_on,
     first_of,
     mark_on,
+    minimum_on,
 )
 from autoscaler.providers.aws.zones import Zones
 from policies.model import Gap, Pool
@@ -74,9 +76,9 @@ class Groups:
         if shortage and size > pool.desired:
             raise InsufficientCapacity(f"{pool.id} waits for instances already: {shortage}")
         wish = wanted(group, size, floor=mark.floor)
-        self._tag(
-            _name(group), first_of(pool.labels, _originals(group, pool, wish) | {LAST_KEY: mark.text()})
-        )
+        least = minimum_on(pool.labels, group["MinSize"])
+        marks = _originals(group, pool, wish, least) | {LAST_KEY: mark.text()}
+        self._tag(_name(group), first_of(pool.labels, marks, least, floor=mark.floor))
         if set(wish) == {"DesiredCapacity"}:
             self.account.asking.change(
                 "autoscaling:SetDesiredCapacity",
@@ -100,10 +102,12 @@ class Groups:
         marks = [key for key in OURS if key in seen.pool.labels]
         self.account.asking.change("autoscaling:DeleteTags", Tags=[_tag_of(name, key) for key in marks])
 
-    def mark_minimum(self, seen: Seen) -> None:
-        """Write the owner's minimum on the group, before scheduled actions raise it; once."""
-        if ORIGINAL_MINIMUM not in seen.pool.labels:
-            self._tag(_name(seen.raw), {ORIGINAL_MINIMUM: str(seen.raw["MinSize"])})
+    def mark_minimum(self, seen: Seen, floors: Iterable[int]) -> None:
+        """Write the owner's minimum and the floors on the group, before scheduled actions set these."""
+        now = seen.raw["MinSize"]
+        text = minimum_on(seen.pool.labels, now).planning(floors, now=now).text()
+        if seen.pool.labels.get(ORIGINAL_MINIMUM) != text:
+            self._tag(_name(seen.raw), {ORIGINAL_MINIMUM: text})
 
     def _tag(self, name: str, tags: Mapping[str, str]) -> None:
         written = [
@@ -192,12 +196,10 @@ def wanted(group: Mapping[str, Any], size: int, *, floor: bool) -> dict[str, int
 
 def restored(group: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, int]:
     """What makes the group as before us; its size only where we set that, and within its bounds."""
-    wish = {}
-    for mark, bound in ((ORIGINAL_MINIMUM, "MinSize"), (ORIGINAL_MAXIMUM, "MaxSize")):
-        value = count_on(labels, mark)
-        if value is not None and value != group[bound]:
-            wish[bound] = value
-    low, high = wish.get("MinSize", group["MinSize"]), wish.get("MaxSize", group["MaxSize"])
+    low = minimum_on(labels, group["MinSize"]).own
+    high = count_on(labels, ORIGINAL_MAXIMUM)
+    high = group["MaxSize"] if high is None else max(low, high)
+    wish = {bound: value for bound, value in (("MinSize", low), ("MaxSize", high)) if value != group[bound]}
     last, original = mark_on(labels), count_on(labels, ORIGINAL_SIZE)
     if last is not None and not last.floor and original is not None:
         size = max(low, min(high, original))
@@ -206,10 +208,12 @@ def restored(group: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, i
     return wish | ({"DesiredCapacity": size} if size != group["DesiredCapacity"] else {})
 
 
-def _originals(group: Mapping[str, Any], pool: Pool, wish: Mapping[str, int]) -> dict[str, str]:
+def _originals(
+    group: Mapping[str, Any], pool: Pool, wish: Mapping[str, int], least: Minimum
+) -> dict[str, str]:
     marks = {ORIGINAL_SIZE: str(pool.desired)}
     if "MinSize" in wish:
-        marks[ORIGINAL_MINIMUM] = str(group["MinSize"])
+        marks[ORIGINAL_MINIMUM] = least.then(group["MinSize"], wish["MinSize"]).text()
     if "MaxSize" in wish:
         marks[ORIGINAL_MAXIMUM] = str(group["MaxSize"])
     return marks

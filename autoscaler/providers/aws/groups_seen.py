@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoscaler.providers.aws.kinds import Account, most
-from autoscaler.providers.aws.marks import ORIGINAL_MINIMUM, count_on, mark_on
+from autoscaler.providers.aws.marks import mark_on, minimum_on, shown
 from policies.model import Obstacle, Pool, PoolKind, digest
 from policies.plan import Guard
 
@@ -40,20 +40,20 @@ def describe(group: Mapping[str, Any], around: Around, account: Account) -> Pool
     tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in group.get("Tags", ())}
     lever = _lever(tags, around.policies)
     last = mark_on(tags)
-    own = count_on(tags, ORIGINAL_MINIMUM)
+    least = minimum_on(tags, group["MinSize"])
     return Pool(
         id=f"asg/{group['AutoScalingGroupName']}",
         provider=account.settings.name,
         kind=PoolKind.INSTANCE_GROUP,
         desired=group["MinSize"] if lever else group["DesiredCapacity"],
         ready=_ready(group),
-        minimum=group["MinSize"] if own is None else min(own, group["MinSize"]),
+        minimum=min(least.own, group["MinSize"]),
         maximum=most(group["MaxSize"], account),
         demands=(),
         lead_time_s=account.settings.lead_time_s,
         last_scaled_at=None if last is None else last.at,
         version=_version(group, around, tags, lever),
-        labels=_facts(group) | tags,
+        labels={**_facts(group), **shown(tags, least, floor=bool(lever))},
         protected=bool(_standing(group)) and all(one.get("ProtectedFromScaleIn") for one in _standing(group)),
         obstacles=tuple(_obstacles(group, around, tags)),
         lever=lever,

@@ -11,7 +11,7 @@ from typing import Any
 from autoscaler.errors import Invalid
 from autoscaler.providers.aws.groups import Groups
 from autoscaler.providers.aws.kinds import Account, Seen
-from autoscaler.providers.aws.marks import ORIGINAL_MINIMUM, count_on
+from autoscaler.providers.aws.marks import minimum_on
 from policies.model import Gap
 
 PREFIX = "loadline-floor-"
@@ -34,7 +34,7 @@ class Schedules:
         gone = [one for one in standing if one not in wanted]
         new = {one: floor for one, floor in wanted.items() if standing.get(one) != floor}
         if new:
-            self.groups.mark_minimum(seen)
+            self.groups.mark_minimum(seen, (floor for _, floor in wanted.values()))
         gaps = [*self._delete(name, gone), *self._put(name, new)]
         if new and any(
             one["ProcessName"] == "ScheduledActions" for one in seen.raw.get("SuspendedProcesses", ())
@@ -103,8 +103,7 @@ def floors(
         raise Invalid(f"{seen.pool.id}: the moments of the floors do not rise")
     if not sizes:
         return {}
-    own = count_on(seen.pool.labels, ORIGINAL_MINIMUM)
-    low = seen.raw["MinSize"] if own is None else own
+    low = minimum_on(seen.pool.labels, seen.raw["MinSize"]).own
     high = max(low, seen.raw["MaxSize"])
     step = sizes[-1][0] - sizes[-2][0] if len(sizes) > 1 else HOUR
     steps = [*((at, max(low, min(high, size))) for at, size in sizes), (sizes[-1][0] + step, low)]

@@ -18,9 +18,12 @@ from autoscaler.providers.aws.marks import (
     ORIGINAL_MINIMUM,
     OURS,
     Mark,
+    Minimum,
     count_on,
     first_of,
     mark_on,
+    minimum_on,
+    shown,
 )
 from policies.model import Gap, Obstacle, Pool, PoolKind, digest
 from policies.plan import Guard
@@ -88,14 +91,16 @@ class Services:
         """
         service, target = seen.raw, seen.raw["target"]
         marks = {ORIGINAL_SIZE: str(seen.pool.desired), LAST_KEY: mark.text()}
-        bounds = {}
+        bounds, least = {}, None
         if target is not None:
             bounds["MinCapacity"] = size
-            marks[ORIGINAL_MINIMUM] = str(target["MinCapacity"])
+            least = minimum_on(seen.pool.labels, target["MinCapacity"])
+            marks[ORIGINAL_MINIMUM] = least.then(target["MinCapacity"], size).text()
             if size > target["MaxCapacity"]:
                 bounds["MaxCapacity"] = size
                 marks[ORIGINAL_MAXIMUM] = str(target["MaxCapacity"])
-        tags = [{"key": key, "value": value} for key, value in first_of(seen.pool.labels, marks).items()]
+        written = first_of(seen.pool.labels, marks, least, floor=mark.floor)
+        tags = [{"key": key, "value": value} for key, value in written.items()]
         self.account.asking.change("ecs:TagResource", resourceArn=service["serviceArn"], tags=tags)
         if bounds:
             self._register(service, bounds)
@@ -107,10 +112,12 @@ class Services:
     def give_back(self, seen: Seen) -> None:
         """The original bounds or, where there is no floor, the original count; then the marks go."""
         service, labels, target = seen.raw, seen.pool.labels, seen.raw["target"]
-        low, high = count_on(labels, ORIGINAL_MINIMUM), count_on(labels, ORIGINAL_MAXIMUM)
+        high = count_on(labels, ORIGINAL_MAXIMUM)
         size, last = count_on(labels, ORIGINAL_SIZE), mark_on(labels)
-        if target is not None and low is not None:
-            self._register(service, {"MinCapacity": low} | ({} if high is None else {"MaxCapacity": high}))
+        if target is not None and ORIGINAL_MINIMUM in labels:
+            low = minimum_on(labels, target["MinCapacity"]).own
+            most_again = {} if high is None else {"MaxCapacity": max(low, high)}
+            self._register(service, {"MinCapacity": low} | most_again)
         elif target is None and size is not None and last is not None and not last.floor:
             self._count(service, size)
         marks = [key for key in OURS if key in labels]
@@ -169,21 +176,23 @@ class Services:
 def describe(service: Mapping[str, Any], target: Target | None, account: Account) -> Pool:
     """The pool of a service; its tasks' zones are not told, so that they stand under the region."""
     labels = {str(tag["key"]): str(tag.get("value", "")) for tag in service.get("tags") or ()}
-    last, own = mark_on(labels), count_on(labels, ORIGINAL_MINIMUM)
+    last = mark_on(labels)
     low = 0 if target is None else target["MinCapacity"]
+    least = Minimum(own=low) if target is None else minimum_on(labels, low)
     return Pool(
         id=f"ecs/{_last(service['clusterArn'])}/{service['serviceName']}",
         provider=account.settings.name,
         kind=PoolKind.DEPLOYMENT,
         desired=service["desiredCount"] if target is None else low,
         ready={account.settings.account.region: service["runningCount"]},
-        minimum=low if own is None or target is None else min(own, low),
+        minimum=min(least.own, low),
         maximum=MOST_TASKS if target is None else min(MOST_TASKS, most(target["MaxCapacity"], account)),
         demands=(),
         lead_time_s=account.settings.lead_time_s,
         last_scaled_at=None if last is None else last.at,
         version=_version(service, target),
-        labels={"ecs/launch-type": str(service.get("launchType", ""))} | labels,
+        labels={"ecs/launch-type": str(service.get("launchType", ""))}
+        | dict(shown(labels, least, floor=target is not None)),
         obstacles=tuple(_obstacles(service, target)),
         lever="" if target is None else "MinCapacity beside Application Auto Scaling",
     )

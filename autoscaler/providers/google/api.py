@@ -138,9 +138,14 @@ class Compute:
 
 
 def _sending(always: Mapping[str, str]) -> Any:
-    """What puts parameters into each request; the library lets nothing else near it."""
+    """What puts parameters into each request, and sends none that changes something late.
+
+    The library lets nothing else near a request after the credentials were renewed, perhaps slowly.
+    """
 
     def put(request: Any) -> Any:
+        if request.method != "GET":
+            refuse_late(f"{request.method} {request.url.partition('?')[0]}")
         request.prepare_url(request.url, always)
         return request
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autoscaler.ports import FREEZE
+from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 
 PREFIX = "loadline.dev/"
 ORIGINAL_MAXIMUM = f"{PREFIX}original-maximum"  # the autoscaler's maximum before we first raised it
+OWNERS_MINIMUM = f"{PREFIX}owners-minimum"  # what the owner set by hand after our first change
 LAST_KEY = f"{PREFIX}last-key"  # the id and the size of our last request
 FREEZE_LABEL = "loadline-freeze"  # as a label, in which Google allows neither point nor slash
 
@@ -42,3 +43,18 @@ def labels_of(labels: Mapping[str, str], *descriptions: str) -> dict[str, str]:
         found |= told
     found.pop(LAST_KEY, None)
     return found
+
+
+def moved(description: str, now: int) -> bool:
+    """Whether the owner set the minimum that is `now`: it is neither the original nor what we set last."""
+    told = marks(description)
+    original, last = told.get(ORIGINAL_SIZE, ""), told.get(LAST_KEY, "").rpartition(" ")[2]
+    return original.isdigit() and str(now) not in {original, last}
+
+
+def asked(description: str, now: int) -> int:
+    """The minimum that the owner asks for since our first change, 0 where nothing was set by hand since."""
+    if moved(description, now):
+        return now
+    text = marks(description).get(OWNERS_MINIMUM, "")
+    return min(now, int(text)) if text.isdigit() else 0

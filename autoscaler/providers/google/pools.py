@@ -25,7 +25,7 @@ from autoscaler.ports import ORIGINAL_SIZE, Check, Clock
 from autoscaler.providers.google.api import Compute
 from autoscaler.providers.google.examining import examine
 from autoscaler.providers.google.listing import Listing
-from autoscaler.providers.google.marks import LAST_KEY, ORIGINAL_MAXIMUM, marked, marks
+from autoscaler.providers.google.marks import LAST_KEY, ORIGINAL_MAXIMUM, OWNERS_MINIMUM, marked, marks, moved
 from autoscaler.providers.google.places import Place, place_in, place_of
 from autoscaler.providers.google.reading import Group, failures, no_units, pool_of, scaler_place, version_of
 from policies.model import Gap, Pool
@@ -240,7 +240,9 @@ def _floor(scaler: Any, size: int, request: str) -> dict[str, Any]:
     """What changes on an autoscaler with its floor: our marks, and the maximum where that is below it."""
     policy, known = scaler.autoscaling_policy, marks(scaler.description)
     ours: dict[str, str | None] = {LAST_KEY: f"{request} {size}"}
-    if ORIGINAL_SIZE not in known:
+    if moved(scaler.description, policy.min_num_replicas):
+        ours |= dict.fromkeys((ORIGINAL_SIZE, OWNERS_MINIMUM), str(policy.min_num_replicas))
+    elif ORIGINAL_SIZE not in known:
         ours[ORIGINAL_SIZE] = str(policy.min_num_replicas)
     bounds = {"min_num_replicas": size}
     if size > policy.max_num_replicas:
@@ -255,7 +257,12 @@ def _given_back(scaler: Any) -> dict[str, Any]:
     ours = marks(scaler.description)
     fields = {ORIGINAL_SIZE: "min_num_replicas", ORIGINAL_MAXIMUM: "max_num_replicas"}
     policy = {field: _number(ours[name], name, scaler.name) for name, field in fields.items() if name in ours}
-    text = marked(scaler.description, dict.fromkeys((*fields, LAST_KEY)))
+    now = scaler.autoscaling_policy.min_num_replicas
+    if moved(scaler.description, now):
+        policy["min_num_replicas"] = now
+    if "max_num_replicas" in policy:
+        policy["max_num_replicas"] = max(policy["max_num_replicas"], policy.get("min_num_replicas", now))
+    text = marked(scaler.description, dict.fromkeys((*fields, OWNERS_MINIMUM, LAST_KEY)))
     return {"description": text, "autoscaling_policy": policy}
 
 

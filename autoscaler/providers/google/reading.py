@@ -13,7 +13,7 @@ from typing import Any
 from autoscaler.connections import GoogleProvider
 from autoscaler.google_cloud import out_of_units
 from autoscaler.ports import ORIGINAL_SIZE
-from autoscaler.providers.google.marks import ORIGINAL_MAXIMUM, labels_of
+from autoscaler.providers.google.marks import ORIGINAL_MAXIMUM, OWNERS_MINIMUM, asked, labels_of, moved
 from autoscaler.providers.google.places import Place, place_in, tail
 from policies.model import Obstacle, Pool, PoolKind
 from policies.plan import Guard
@@ -151,7 +151,8 @@ def _bounds(group: Group, settings: GoogleProvider) -> tuple[int, int]:
         return 0, group.most
     policy = group.autoscaler.autoscaling_policy
     most = group.most if settings.raise_maximum else int(policy.max_num_replicas)
-    return (0 if group.lever else int(policy.min_num_replicas)), most
+    least = int(policy.min_num_replicas)
+    return (asked(group.autoscaler.description, least) if group.lever else least), most
 
 
 def _step_in(group: Group) -> int | None:
@@ -171,7 +172,10 @@ def _labels(group: Group) -> dict[str, str]:
     found = labels_of(dict(manager.all_instances_config.properties.labels), *texts)
     if not group.lever:  # they tell of a floor
         found.pop(ORIGINAL_SIZE, None)
-    found.pop(ORIGINAL_MAXIMUM, None)
+    elif scaler is not None and moved(scaler.description, group.size):
+        found[ORIGINAL_SIZE] = str(group.size)
+    for name in (ORIGINAL_MAXIMUM, OWNERS_MINIMUM):
+        found.pop(name, None)
     return found
 
 

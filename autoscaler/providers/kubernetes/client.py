@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import yaml
-
+from autoscaler.clock import SystemClock
 from autoscaler.connections import KubernetesProvider
 from autoscaler.errors import (
     Denied,
@@ -27,20 +26,19 @@ from autoscaler.errors import (
     Throttled,
     Unreachable,
 )
+from autoscaler.ports import Clock
+from autoscaler.programs import CREDENTIALS_S
 from autoscaler.providers.kubernetes import owners
+from autoscaler.providers.kubernetes.credentials import LOADING_S, Connection, connected
+from autoscaler.transport import refuse_late
 
 CONNECT_S, READ_S = 3.0, 10.0  # of each call; the package has no deadline of its own
 RETRY_S = 5.0  # after 429 without a word
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 UNAUTHORIZED, NOT_FOUND, GONE = 401, 404, 410
-_UNREADABLE = (
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
-    yaml.YAMLError,
-)  # a file that is no kubeconfig
+REST_S = 30.0  # after credentials that did not come in time
 NOTHING: Mapping[str, str] = {}
+NOT_YET = Connection(api=None)  # before there were any credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +71,21 @@ class Expired(Unreachable):
 class Client:
     """The calls of one cluster; safe to use from several threads."""
 
-    def __init__(self, settings: KubernetesProvider) -> None:
-        """Read the credentials. Invalid where there are none, or the package is missing."""
-        self._settings = settings
+    def __init__(
+        self, settings: KubernetesProvider, clock: Clock | None = None, *, deadline_s: float = CREDENTIALS_S
+    ) -> None:
+        """Read the credentials, within `deadline_s`. Invalid where there are none, or the package is missing.
+
+        A plugin of the kubeconfig that gives none, or hangs, hinders nobody from starting: it is run again at
+        the first call, and told there. `clock` (else the machine's) says when credentials are to be renewed.
+        """
+        self._settings, self._deadline_s = settings, deadline_s
+        self._clock = clock or SystemClock()
         self._turn = threading.Lock()
-        self._api = _connected(settings)
+        self._late: tuple[float, str] | None = None  # until when nothing is tried, and why
+        self._connection = NOT_YET
+        with suppress(Denied, Unreachable):  # the first call tells it
+            self._renewed(NOT_YET, "connecting")
 
     def ask(
         self,
@@ -93,17 +101,47 @@ class Client:
 
         Credentials that the server does not know (any more) are read anew, once: nothing was done yet.
         """
-        answer = self._send(method, path, right, query=query, body=body, content_type=content_type)
+        used = self._present(right)
+        answer = self._send(used.api, method, path, right, query=query, body=body, content_type=content_type)
         if answer.status == UNAUTHORIZED:
-            with self._turn:
-                self._api = _connected(self._settings)
-            answer = self._send(method, path, right, query=query, body=body, content_type=content_type)
+            api = self._renewed(used, right).api
+            answer = self._send(api, method, path, right, query=query, body=body, content_type=content_type)
         if answer.status >= 300:
             raise refused(answer, right)
         return answer
 
+    def _present(self, right: str) -> Connection:
+        """The connection, with credentials that have not ended."""
+        found = self._connection
+        if found is not NOT_YET and (found.ends is None or self._clock.now() < found.ends):
+            return found
+        return self._renewed(found, right)
+
+    def _renewed(self, used: Connection, right: str) -> Connection:
+        """Another connection than the one that was `used`: read anew, once for all who ask at the same time.
+
+        Where they did not come in time nobody tries again for a while: a listing would wait at each call.
+        """
+        if not self._turn.acquire(timeout=self._deadline_s + LOADING_S):
+            raise Unreachable(f"{right}: the credentials of {self._settings.name} are still being renewed")
+        try:
+            if self._connection is not used:
+                return self._connection
+            now = self._clock.monotonic()
+            if self._late is not None and now < self._late[0]:
+                raise Unreachable(f"{right}: {self._late[1]}")
+            try:
+                self._connection = connected(self._settings, deadline_s=self._deadline_s)
+            except Unreachable as error:
+                self._late = (self._clock.monotonic() + REST_S, str(error))
+                raise Unreachable(f"{right}: {error}") from error
+            return self._connection
+        finally:
+            self._turn.release()
+
     def _send(
         self,
+        api: Any,
         method: str,
         path: str,
         right: str,
@@ -114,11 +152,12 @@ class Client:
     ) -> Answer:
         import urllib3  # noqa: PLC0415 - comes with the package
 
-        api = self._api
         url = f"{api.configuration.host}{path}{'?' + urlencode(query) if query else ''}"
         headers = {"Accept": "application/json", "User-Agent": "loadline"}
         headers |= {"Content-Type": content_type} if body is not None else {}
         token = _token(api, right)
+        if method == "PATCH":
+            refuse_late(right)  # what the credentials took counts too
         try:
             response = api.rest_client.pool_manager.request(
                 method,
@@ -196,34 +235,4 @@ def _conflict(answer: Answer, why: str) -> ProviderError:
     managers = owners.conflicting(answer.body)
     if not managers:
         return Stale(f"{why}; it is read again at the next turn")
-    return Conflicting(f"{why}; {owners.mend(managers)}", managers)
-
-
-def _connected(settings: KubernetesProvider) -> Any:
-    """An ApiClient with the credentials as they are now; the file is never written."""
-    try:
-        from kubernetes import client, config  # noqa: PLC0415 - 1 s of CPU, only where a cluster is asked
-    except ImportError as error:
-        raise Invalid("Kubernetes needs its client: pip install 'loadline[kubernetes]'") from error
-    found = client.Configuration()
-    found.retries = False  # each call says how often itself
-    file = settings.kubeconfig or None
-    try:
-        if file is None and not _has_file(config.KUBE_CONFIG_DEFAULT_LOCATION):
-            config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
-        else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                file, settings.context or None, found, persist_config=False
-            )
-    except (config.ConfigException, OSError, *_UNREADABLE) as error:
-        told = isinstance(error, config.ConfigException | OSError)
-        why = error if told else f"it is no kubeconfig ({type(error).__name__})"  # its text may hold secrets
-        raise Invalid(
-            f"no credentials for {settings.name}: {file or 'KUBECONFIG and the pod'}: {why}; "
-            "name a kubeconfig, or run in a pod with a service account"
-        ) from error
-    return client.ApiClient(found)
-
-
-def _has_file(paths: str) -> bool:
-    return any(Path(path).expanduser().is_file() for path in paths.split(":") if path)
+    return Conflicting(f"{why}; {owners.named(managers)} sets it: {owners.mend(managers)}", managers)

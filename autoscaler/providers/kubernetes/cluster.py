@@ -15,7 +15,7 @@ from autoscaler.providers.kubernetes.examining import examined
 from autoscaler.providers.kubernetes.levers import Target, by_target
 from autoscaler.providers.kubernetes.listing import Item, listed
 from autoscaler.providers.kubernetes.resources import HPAS, WORKLOADS
-from autoscaler.providers.kubernetes.seeing import LAST_KEY, MARKS, ORIGINAL_MAXIMUM, Seen, seen
+from autoscaler.providers.kubernetes.seeing import LAST_KEY, MARKS, ORIGINAL_MAXIMUM, Seen, moved, seen
 from autoscaler.providers.kubernetes.seeing import pool_id as named
 from autoscaler.providers.kubernetes.surroundings import Ground, Surroundings, look, look_at_nodes
 from autoscaler.providers.kubernetes.writing import Writer
@@ -30,7 +30,7 @@ class Cluster:
     def __init__(self, settings: KubernetesProvider, clock: Clock) -> None:
         """Read the credentials; nothing is called. `clock` says how old the look at the nodes is."""
         self._settings, self._clock = settings, clock
-        self._client = Client(settings)
+        self._client = Client(settings)  # its tokens end by time that really passes
         self._writer = Writer(self._client, settings)
         self._turn = threading.Lock()
         self._ground: tuple[float, Ground] | None = None
@@ -124,10 +124,10 @@ class Cluster:
         if version != before.pool.version:
             raise _stale(before, version)
         lever, marks = before.lever, before.marks
-        size = _marked(before, ORIGINAL_SIZE, lever.value)
+        size = lever.value if moved(lever) else _marked(before, ORIGINAL_SIZE, lever.value)
         ceiling = _marked(before, ORIGINAL_MAXIMUM, lever.most) if ORIGINAL_MAXIMUM in marks else None
-        moved = size != lever.value or ceiling not in {None, lever.most}
-        if moved and not lever.owners:
+        differs = size != lever.value or ceiling not in {None, lever.most}
+        if differs and not lever.owners:
             self._writer.set(lever, size, key=key, ceiling=ceiling)
             lever = self._see(pool_id).lever
         self._writer.leave(lever.resource, lever.item)

@@ -41,12 +41,8 @@ def named(managers: Iterable[str]) -> str:
 
 
 def mend(managers: Iterable[str], field: str = "the field") -> str:
-    """What the operator may do about it."""
-    names = tuple(managers)
-    return (
-        f"take {field} out of the manifest of {named(names)}, or let it be taken over: "
-        f"adopt: [{', '.join(names)}]"
-    )
+    """What the operator may do about managers that were named before; `adopt` takes these names."""
+    return f"take {field} out of that manifest, or let it be taken over: adopt: [{', '.join(managers)}]"
 
 
 def of(item: Mapping[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from policies.plan import Guard
 
 LAST_KEY = "loadline.dev/last-key"
 ORIGINAL_MAXIMUM = "loadline.dev/original-maximum"
-MARKS = (ORIGINAL_SIZE, ORIGINAL_MAXIMUM, LAST_KEY)  # what we write on an object
+OWNERS_MINIMUM = "loadline.dev/owners-minimum"  # what its owner set by hand after our first change
+MARKS = (ORIGINAL_SIZE, ORIGINAL_MAXIMUM, OWNERS_MINIMUM, LAST_KEY)  # what we write on an object
 SHOWN = (ORIGINAL_SIZE, FREEZE)
 KEEPS_ITS_PODS = {  # the pods' own word that they are not to be disturbed
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
@@ -58,6 +59,21 @@ def marks_of(item: Mapping[str, Any]) -> Mapping[str, str]:
     return item["metadata"].get("annotations") or {}
 
 
+def moved(lever: Lever) -> bool:
+    """Whether its owner set this floor: it is neither the original one nor what we set last."""
+    told = marks_of(lever.item)
+    original, last = told.get(ORIGINAL_SIZE, ""), told.get(LAST_KEY, "").rpartition(" ")[2]
+    return bool(lever.ceiling) and original.isdecimal() and str(lever.value) not in {original, last}
+
+
+def least_of(lever: Lever) -> int:
+    """The smallest floor that may be set: never below what its owner set by hand after our first change."""
+    if moved(lever):
+        return lever.value
+    text = marks_of(lever.item).get(OWNERS_MINIMUM, "") if lever.ceiling else ""
+    return max(lever.least, min(lever.value, int(text))) if text.isdecimal() else lever.least
+
+
 def pool_id(target: Target) -> str:
     """`deployment/NAMESPACE/NAME`."""
     namespace, kind, name = target
@@ -80,7 +96,7 @@ def seen(settings: KubernetesProvider, target: Target, item: Mapping[str, Any], 
         kind=PoolKind.DEPLOYMENT,
         desired=shown.value,
         ready=_ready(item),
-        minimum=lever.value if served else lever.least,
+        minimum=lever.value if served else least_of(lever),
         maximum=LARGEST if settings.raise_maximum and not served else lever.most,
         demands=(),
         lead_time_s=settings.lead_time_s,
@@ -109,6 +125,8 @@ def _labels(item: Mapping[str, Any], lever: Lever, served: str) -> dict[str, str
     marks = {**own, **its}
     if FREEZE in own and own[FREEZE] != marks[FREEZE]:  # nobody thaws what another one froze
         marks[FREEZE] = f"{own[FREEZE]}; {marks[FREEZE]}"
+    if moved(lever):
+        marks[ORIGINAL_SIZE] = str(lever.value)
     if lever.ceiling and ORIGINAL_SIZE not in its:  # the workload's own tells of no floor
         marks.pop(ORIGINAL_SIZE, None)
     return {

@@ -11,7 +11,14 @@ from autoscaler.providers.kubernetes import owners
 from autoscaler.providers.kubernetes.client import APPLY, MERGE, Client, Conflicting
 from autoscaler.providers.kubernetes.levers import Lever
 from autoscaler.providers.kubernetes.resources import Resource
-from autoscaler.providers.kubernetes.seeing import LAST_KEY, MARKS, ORIGINAL_MAXIMUM, marks_of
+from autoscaler.providers.kubernetes.seeing import (
+    LAST_KEY,
+    MARKS,
+    ORIGINAL_MAXIMUM,
+    OWNERS_MINIMUM,
+    marks_of,
+    moved,
+)
 from autoscaler.transport import refuse_late
 
 Body = Mapping[str, Any]
@@ -103,6 +110,10 @@ def _marks(lever: Lever, size: int, key: str, *, raised: bool) -> dict[str, str]
     """All our annotations: one that is left out of an apply is taken off."""
     there = marks_of(lever.item)
     marks = {ORIGINAL_SIZE: there.get(ORIGINAL_SIZE, str(lever.value)), LAST_KEY: f"{key} {size}"}
+    if OWNERS_MINIMUM in there:
+        marks[OWNERS_MINIMUM] = there[OWNERS_MINIMUM]
+    if moved(lever):
+        marks |= dict.fromkeys((ORIGINAL_SIZE, OWNERS_MINIMUM), str(lever.value))
     if raised or ORIGINAL_MAXIMUM in there:
         marks[ORIGINAL_MAXIMUM] = there.get(ORIGINAL_MAXIMUM, str(lever.most))
     return marks
