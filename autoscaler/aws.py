@@ -245,7 +245,8 @@ def told(what: str) -> Iterator[None]:
     except ClientError as error:
         raise _refused(what, error.response) from error
     except ResponseParserError as error:
-        why = f"{what}: the answer cannot be read, as if it came from a proxy and not from AWS ({error})"
+        said = " ".join(str(error).split())[:LONGEST]
+        why = f"{what}: the answer cannot be read, as if it came from a proxy and not from AWS ({said})"
         raise Unreachable(why) from error
     except ParamValidationError as error:
         raise Invalid(f"{what}: {error}") from error
@@ -254,6 +255,9 @@ def told(what: str) -> Iterator[None]:
             why = f"{what}: {error}; give credentials by the environment, a profile or a role"
             raise Denied(why) from error
         raise Unreachable(f"{what}: {error}") from error
+
+
+FORBIDDEN = 403  # also where the answer's own code is one that nobody knows
 
 
 def _refused(what: str, answer: dict[str, Any]) -> ProviderError:
@@ -271,7 +275,10 @@ def _refused(what: str, answer: dict[str, Any]) -> ProviderError:
         mend = "have it raised in Service Quotas, or remove what is not used: trying again does not help"
         return Invalid(f"{message} ({code}: a quota of AWS is reached; {mend})")
     kind = next((kind for codes, kind in _KINDS if code in codes), None)
-    if kind is None and int(about.get("HTTPStatusCode", 400)) >= 500:
+    status = int(about.get("HTTPStatusCode", 400))
+    if kind is None and status == FORBIDDEN:
+        return Denied(f"{message} ({code}; the permission {what} is needed)")
+    if kind is None and status >= 500:
         kind = Unreachable
     if kind is None and (code.endswith(("NotFound", "NotFoundException")) or "not found" in message):
         kind = NotFound

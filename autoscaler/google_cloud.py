@@ -47,25 +47,32 @@ def client(kind: str, *, credentials_file: str = "", endpoint_url: str = "") -> 
         from google.cloud import compute_v1  # noqa: PLC0415 - as above
 
         options = ClientOptions(api_endpoint=endpoint_url) if endpoint_url else None
-        found = _credentials(credentials_file, anonymous=bool(endpoint_url))
+        found = _anonymous() if endpoint_url else credentials(credentials_file, SCOPE)
         return getattr(compute_v1, kind)(credentials=found, client_options=options)
 
 
-def _credentials(file: str, *, anonymous: bool) -> Any:
-    import google.auth  # noqa: PLC0415 - as above
+def _anonymous() -> Any:
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - as above
+
+    return AnonymousCredentials()  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def credentials(file: str, scope: str) -> Any:
+    """Those of a key file of a service account, "" for those of the surroundings; each call has a deadline.
+
+    Denied where a file holds none; the library's own errors where there are none at all.
+    """
+    import google.auth  # noqa: PLC0415 - as above
     from google.auth.transport.requests import Request  # noqa: PLC0415 - as above
     from google.oauth2.service_account import Credentials  # noqa: PLC0415 - as above
 
-    if anonymous:
-        return AnonymousCredentials()  # type: ignore[no-untyped-call, unused-ignore]
     if file:
         try:
-            return Credentials.from_service_account_file(file, scopes=[SCOPE])  # type: ignore[no-untyped-call, unused-ignore]
+            return Credentials.from_service_account_file(file, scopes=[scope])  # type: ignore[no-untyped-call, unused-ignore]
         except (OSError, ValueError) as error:
             raise Denied(f"{file} holds no key of a service account: {error}") from error
     asking = partial(Request(), timeout=CALL_S)  # its own deadline is two minutes
-    return _of_gcloud() or google.auth.default(scopes=[SCOPE], request=asking)[0]  # type: ignore[arg-type]
+    return _of_gcloud() or google.auth.default(scopes=[scope], request=asking)[0]  # type: ignore[arg-type]
 
 
 def _of_gcloud() -> Any:

@@ -24,6 +24,7 @@ from autoscaler.errors import (
     Throttled,
     Unreachable,
 )
+from autoscaler.google_cloud import credentials
 from autoscaler.metrics.answers import Answer, together
 from autoscaler.metrics.examining import span_s
 from autoscaler.metrics.google_queries import Examination, reach_s, wrong
@@ -153,19 +154,7 @@ def connected(source: GoogleMonitoringSource) -> Any:
             return monitoring_v3.MetricServiceClient(
                 transport=transport(channel=grpc.insecure_channel(source.endpoint, options))
             )
-        return monitoring_v3.MetricServiceClient(credentials=_credentials(source.credentials_file))
-
-
-def _credentials(file: str) -> Any:
-    import google.auth  # noqa: PLC0415 - as above
-    from google.oauth2.service_account import Credentials  # noqa: PLC0415 - as above
-
-    if not file:
-        return google.auth.default(scopes=[SCOPE])[0]
-    try:
-        return Credentials.from_service_account_file(file, scopes=[SCOPE])  # type: ignore[no-untyped-call, unused-ignore]
-    except (OSError, ValueError) as error:
-        raise Denied(f"{file} holds no key of a service account: {error}") from error
+        return monitoring_v3.MetricServiceClient(credentials=credentials(source.credentials_file, SCOPE))
 
 
 @contextmanager

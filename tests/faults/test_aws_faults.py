@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
+from autoscaler import aws
 from autoscaler.connections import AwsAccount, AwsProvider
 from autoscaler.errors import (
     Denied,
     InsufficientCapacity,
     Invalid,
     NotFound,
+    ProviderError,
     Stale,
     Temporary,
     Throttled,
@@ -339,3 +342,28 @@ def test_f37_a_rate_that_is_exceeded_is_throttling_still(world):
     world.refuse("autoscaling:DescribePolicies", "RequestLimitExceeded", status=503)
     with pytest.raises(Throttled):
         world.provider().read(WEB)
+
+
+def refused(status, code, message="no"):
+    """What an answer that refuses, of that status and code, comes to."""
+    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    with pytest.raises(ProviderError) as raised, aws.told("autoscaling:SetDesiredCapacity"):
+        raise ClientError(answer, "SetDesiredCapacity")
+    return raised.value
+
+
+def test_f48_whatever_its_code_a_403_lacks_a_permission():
+    """A refusal of which nobody knows the code names the permission, as a known one does."""
+    for code in ("AccessDenied", "ForbiddenByPolicy", "403"):
+        assert isinstance(refused(403, code), Denied)
+        assert "autoscaling:SetDesiredCapacity" in str(refused(403, code))
+    assert isinstance(refused(400, "ForbiddenByPolicy"), Invalid)
+
+
+def test_f20_a_page_in_the_place_of_an_answer_is_told_in_one_line():
+    """A page of a proxy is named, and does not go into the message whole."""
+    page = "<html>\n" + "<p>a proxy</p>\n" * 500
+    with pytest.raises(Unreachable) as raised, aws.told("autoscaling:SetDesiredCapacity"):
+        raise ResponseParserError(page)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 600

@@ -9,8 +9,9 @@ import pytest
 from google.oauth2.credentials import Credentials
 
 from autoscaler import aws, google_cloud
-from autoscaler.connections import AwsAccount, AwsProvider, GoogleProvider
+from autoscaler.connections import AwsAccount, AwsProvider, GoogleMonitoringSource, GoogleProvider
 from autoscaler.errors import Denied, Unreachable
+from autoscaler.metrics import google_monitoring
 from autoscaler.providers.aws.asking import Asking
 from autoscaler.providers.google import api
 from autoscaler.transport import Family, within
@@ -159,7 +160,7 @@ def test_f19_a_token_of_google_that_does_not_come_is_given_up(monkeypatch):
     """The call for a token has the deadline of the call that needs it."""
     with silent() as tokens:
         person = Credentials(None, token_uri=tokens.url, **PERSON)
-        monkeypatch.setattr(google_cloud, "_credentials", lambda *_, **__: person)
+        monkeypatch.setattr(google_cloud, "credentials", lambda *_, **__: person)
         with pytest.raises(Unreachable, match=r"compute\.zones\.list"):
             list(compute(monkeypatch).zones())
 
@@ -194,6 +195,8 @@ def test_f19_gcloud_is_not_run(home, monkeypatch):
     file = home / "application_default_credentials.json"
     file.write_text(json.dumps({"type": "authorized_user", **PERSON}))
     assert google_cloud.client("ZonesClient").transport._session.credentials.refresh_token == "r"
+    source = GoogleMonitoringSource(name="shop", project="shop", queries={})
+    assert google_monitoring.connected(source).transport.kind == "grpc"
     assert not (home / "child").exists()
     file.write_text(json.dumps({"type": "authorized_user"}))
     with pytest.raises(Denied, match="application_default_credentials"):
