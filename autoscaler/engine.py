@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autoscaler.fitting import Task, fit
 from forecasts.fallback import SEASONAL_NAIVE, settle
-from forecasts.frame import hourly
+from forecasts.hours import hourly
 from forecasts.models import check
-from forecasts.types import DAY_S, HOUR_S, WEEK_S, BadInput, Forecast, Series
+from forecasts.types import DAY_S, EPOCH, HOUR_S, WEEK_S, BadInput, Forecast, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Memo = dict[tuple[object, ...], Forecast | None]  # forecasts by what they were made from
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A series whose last known step ended longer ago has no forecast: it would begin in the past.
 STALE_STEPS = 3
 # A week is known once it was seen twice.

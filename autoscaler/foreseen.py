@@ -13,6 +13,7 @@ import numpy as np
 from autoscaler.ports import Samples
 from forecasts import frame
 from forecasts.calendar import on_holidays
+from forecasts.hours import hourly
 from forecasts.limits import Limits
 from forecasts.set_aside import Window, masked, usual
 from forecasts.types import HOUR_S, BadInput, Forecast, Series
@@ -55,7 +56,7 @@ def holidays(
     return {
         name: found
         if found is None or app.calendar is None
-        else on_holidays(found, frame.hourly(series[name], step_s=found.step_s), app.calendar)
+        else on_holidays(found, hourly(series[name], step_s=found.step_s), app.calendar)
         for name, found in raw.items()
     }
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from autoscaler import engine, foreseen, observing, parallel
 from autoscaler.errors import UsageError
-from forecasts import frame
 from forecasts.fallback import SAME_HOUR, last_resort
+from forecasts.hours import hourly
 from forecasts.types import DAY_S, HOUR_S, Forecast, Series
 from policies import comparison, horizon, scalers, sizing
 from policies.assumptions import Assumption, AssumptionError, Terms, assumed, known
@@ -145,7 +145,7 @@ def _forecasts(
     raw = {
         name: forecast
         or last_resort(
-            frame.hourly(seen.learnt[name]).until(start),
+            hourly(seen.learnt[name]).until(start),
             issued_at=start,
             horizon=horizon_hours,
             levels=levels,

@@ -11,8 +11,8 @@ import numpy as np
 
 from autoscaler import engine, foreseen, full, recall
 from autoscaler.following import delays
-from forecasts import frame
 from forecasts.fallback import last_resort
+from forecasts.hours import hourly
 from forecasts.types import HOUR_S, Forecast
 from policies import scalers, sizing
 from policies.inputs import recent
@@ -64,7 +64,7 @@ def look_ahead(
     unsound = {name for name, found in raw.items() if found is None}
     for name in unsound:
         raw[name] = last_resort(
-            frame.hourly(seen.learnt[name]).until(issued_at),
+            hourly(seen.learnt[name]).until(issued_at),
             issued_at=issued_at,
             horizon=settings.horizon_s // HOUR_S,
             levels=settings.levels,

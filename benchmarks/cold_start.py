@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autoscaler.metrics.files import read_files
-from forecasts.frame import hourly
+from forecasts.hours import hourly
 from forecasts.limits import Limits
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import numpy as np
 
 from autoscaler.metrics.files import read_files
 from forecasts import backtest
-from forecasts.frame import hourly
+from forecasts.hours import hourly
 from forecasts.limits import Limits
 from forecasts.models import load
 from forecasts.types import BadInput, Series

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,14 +19,14 @@ import pandas as pd
 from forecasts.freshness import stale
 from forecasts.limits import BadFrame, Code, Gated, Limits, Notice, about
 from forecasts.spikes import spikes
-from forecasts.types import HOUR_S, BadInput, Series
+from forecasts.types import BadInput, Series, microseconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Stamps = NDArray[np.datetime64]
 
-__all__ = ["BadFrame", "Code", "Gated", "Limits", "Notice", "gate", "hourly", "iso"]
+__all__ = ["BadFrame", "Code", "Gated", "Limits", "Notice", "gate", "iso"]
 
 SECOND_US = 1_000_000
 # A grid may be this many times longer than its samples, and as much again as two months of minutes:
@@ -179,10 +179,6 @@ def _rows(
     )
 
 
-def _us(moment: datetime) -> int:
-    return int(np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
-
-
 @dataclass(frozen=True, slots=True)
 class _Fault:
     """The rows that cannot be true for one reason; where only the value is wrong, the stamp stays."""
@@ -196,14 +192,14 @@ class _Fault:
 def _unsound(rows: _Rows, limits: Limits) -> Iterator[_Fault]:
     """Which rows cannot be true, with what to say of them."""
     years = f"{limits.earliest.year}-{limits.last_year_ends.year - 1}"
-    bad_year = (rows.us < _us(limits.earliest)) | (rows.us >= _us(limits.last_year_ends))
+    bad_year = (rows.us < microseconds(limits.earliest)) | (rows.us >= microseconds(limits.last_year_ends))
     unit = f"the stamp lies outside {years} (seconds taken for milliseconds?)"
     yield _Fault(Code.BAD_YEAR, bad_year, unit, value_only=False)
     latest = limits.latest or limits.now
     if latest is not None:
         step = _steps(rows.only(~bad_year))[rows.code]
-        future = ~bad_year & (rows.us > _us(latest) + limits.future_periods * step)
-        what = f"the stamp lies in the future of {iso(_us(latest.replace(microsecond=0)))}"
+        future = ~bad_year & (rows.us > microseconds(latest) + limits.future_periods * step)
+        what = f"the stamp lies in the future of {iso(microseconds(latest.replace(microsecond=0)))}"
         yield _Fault(Code.FUTURE, future, what, value_only=False)
     yield _Fault(Code.NOT_FINITE, ~np.isfinite(rows.y), "the value is not a finite number")
     if limits.kind == "counter":
@@ -350,12 +346,12 @@ def _regular(
 
 def _on_grid(us: int, before: Series) -> int:
     """The begin of the step of a known grid that `us` lies in, microseconds since 1970."""
-    return us - (us - _us(before.start)) % (before.step_s * SECOND_US)
+    return us - (us - microseconds(before.start)) % (before.step_s * SECOND_US)
 
 
 def _up_to(before: Series, us: int) -> NDArray[np.float64]:
     """What is known of the steps before `us`, a step's begin; NaN where nothing is."""
-    steps = max(0, us - _us(before.start)) // (before.step_s * SECOND_US)
+    steps = max(0, us - microseconds(before.start)) // (before.step_s * SECOND_US)
     past = np.full(steps, np.nan)
     past[: before.y.size] = before.y[:steps]
     return past
@@ -374,44 +370,3 @@ def _placed(rows: _Rows, first: int, step: int, notices: list[Notice]) -> NDArra
         )
         notices.append(_notice(rows, off, Code.OFF_GRID, what))
     return y
-
-
-def hourly(series: Series, step_s: int = HOUR_S, aggregate: Literal["mean", "max"] = "mean") -> Series:
-    """The series by whole clock hours in UTC (bins of `step_s` seconds aligned to the epoch).
-
-    An hour counts when at least half its samples are there, and is NaN otherwise; a last hour that is
-    not over is left out, so that no hour changes when more samples come. A series coarser than an hour
-    holds its value over its steps; BadInput where its step is no multiple of `step_s`.
-    """
-    if series.step_s > step_s:
-        if series.step_s % step_s:
-            raise BadInput(f"{series.unique_id}: a step of {series.step_s} s is no multiple of {step_s} s")
-        times = series.step_s // step_s
-        series = Series(
-            unique_id=series.unique_id, start=series.start, step_s=step_s, y=np.repeat(series.y, times)
-        )
-    if not series.y.size:
-        return Series(unique_id=series.unique_id, start=series.start, step_s=step_s, y=series.y)
-    begins = _us(series.start) + np.arange(series.y.size, dtype=np.int64) * (series.step_s * SECOND_US)
-    bins = begins // (step_s * SECOND_US)
-    first = int(bins[0])
-    complete = max(0, _us(series.end) // (step_s * SECOND_US) - first)
-    start = datetime.fromtimestamp(0, UTC) + timedelta(seconds=first * step_s)
-    present = np.isfinite(series.y)
-    held = (bins - first < complete) & present
-    at, y = (bins - first)[held], series.y[held]
-    count = np.bincount(at, minlength=complete)
-    values = np.full(complete, np.nan)
-    if aggregate == "max":
-        np.fmax.at(values, at, y)
-    else:
-        np.divide(np.bincount(at, weights=y, minlength=complete), count, out=values, where=count > 0)
-    values[2 * count < _due(series, first, complete, step_s)] = np.nan
-    return Series(unique_id=series.unique_id, start=start, step_s=step_s, y=values)
-
-
-def _due(series: Series, first: int, bins: int, step_s: int) -> NDArray[np.int64]:
-    """How many steps of the endless grid begin in each bin [bins]."""
-    width, step = step_s * SECOND_US, series.step_s * SECOND_US
-    edges = (first + np.arange(bins + 1, dtype=np.int64)) * width - _us(series.start)
-    return np.diff(-(-edges // step))

@@ -15,12 +15,18 @@ HOUR_S = 3600
 DAY_S = 86400
 WEEK_S = 7 * DAY_S
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2101, 1, 1, tzinfo=UTC)
 
 
 class BadInput(ValueError):
     """A value that cannot be used, with the reason in one line; the shell adds file and line."""
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 UTC of an aware moment."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

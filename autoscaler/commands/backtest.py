@@ -16,6 +16,7 @@ import click
 from autoscaler.commands import flags, histories, showing
 from autoscaler.commands.forecast import parse_levels, refuse_freq
 from autoscaler.errors import DataError, UsageError
+from forecasts.hours import hourly
 from policies import units
 
 if TYPE_CHECKING:
@@ -118,11 +119,10 @@ def _models(models: Sequence[str]) -> tuple[str, ...]:
 
 
 def _regular(series: Sequence[Series], step_s: int) -> list[Series]:
-    from forecasts import frame  # noqa: PLC0415 - pandas behind it
 
     for one in series:
         refuse_freq(step_s, one)
-    return [frame.hourly(one, step_s=step_s) for one in series]
+    return [hourly(one, step_s=step_s) for one in series]
 
 
 def _run(

@@ -12,6 +12,7 @@ import click
 
 from autoscaler.commands import flags, histories
 from autoscaler.errors import DataError, UsageError
+from forecasts.hours import hourly
 from policies import units
 
 if TYPE_CHECKING:
@@ -125,10 +126,9 @@ def _forecasts(
     model: str,
 ) -> list[Forecast]:
     from autoscaler import engine  # noqa: PLC0415 - numpy behind it
-    from forecasts import frame  # noqa: PLC0415 - pandas behind it
 
     with flags.progress(len(series), "forecasting") as done:
-        regular = [frame.hourly(one, step_s=step_s, aggregate=aggregate) for one in series]
+        regular = [hourly(one, step_s=step_s, aggregate=aggregate) for one in series]
         found = engine.forecast(
             regular,
             model=model,

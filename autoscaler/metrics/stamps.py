@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autoscaler.errors import UsageError
-from forecasts.types import EARLIEST, LATEST
+from forecasts.types import EARLIEST, LATEST, microseconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1_000_000
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 LEAP = re.compile(r"(:\d\d):60(\.\d+)?")
@@ -58,11 +57,6 @@ def parse(texts: Sequence[str], local: tzinfo | None) -> tuple[NDArray[np.int64]
         else:
             stamps[index] = read
     return stamps, bad
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970 UTC."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _read(text: str, local: tzinfo | None) -> int | str:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from autoscaler.errors import DataError
-from autoscaler.metrics.stamps import microseconds
 from autoscaler.ports import Samples
 from forecasts.limits import Kind
+from forecasts.types import microseconds
 
 COLUMNS = ("unique_id", "ds", "y")
 # So many reasons are kept; a file in the wrong form has one for every row.

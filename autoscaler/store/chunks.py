@@ -10,13 +10,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoscaler.errors import StoreError
-from forecasts.types import Series
+from forecasts.types import EPOCH, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FULL_STEPS = 4_096  # no chunk is longer
 GROWTH = 8  # what is new is packed with the chunk before it where that is not full, nor so many times as long
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DTYPES = {"f4-zlib": "<f4", "f8-zlib": "<f8"}
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 

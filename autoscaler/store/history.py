@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, select, true
 
-from autoscaler.store.chunks import EPOCH, FULL_STEPS, Chunk, packed, rows, second, seconds, series_of
+from autoscaler.store.chunks import FULL_STEPS, Chunk, packed, rows, second, seconds, series_of
 from autoscaler.store.database import reading, writing
 from autoscaler.store.recent import Recent
 from autoscaler.store.tables import ChunkRow
-from forecasts.types import Series
+from forecasts.types import EPOCH, Series
 
 AT_ONCE = 500  # ids in one query
 _CHUNK = ChunkRow.__table__  # type: ignore[attr-defined]

@@ -13,13 +13,12 @@ from sqlalchemy.dialects.sqlite import insert
 
 from autoscaler.store.database import reading, writing
 from autoscaler.store.tables import MemoryRow
-from forecasts.types import BadInput
+from forecasts.types import EPOCH, BadInput
 from policies.memory import unpacked
 from policies.plan import Fact
 from policies.standing import Kept
 
 AT_ONCE = 500  # ids in one query
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MEMORY = MemoryRow.__table__  # type: ignore[attr-defined]
 
 
@@ -54,7 +53,7 @@ class Memories:
                 packed = kept.memory.packed()
                 values = {
                     "of": kept.of,
-                    "start": int((kept.start - _EPOCH).total_seconds()),
+                    "start": int((kept.start - EPOCH).total_seconds()),
                     "step_s": kept.step_s,
                     "steps": kept.steps,
                     "shape": kept.memory.shape,
@@ -81,7 +80,7 @@ def _kept(row: Row[Any]) -> Kept:
         raise BadInput("its checksum is wrong")
     return Kept(
         of=row.of,
-        start=_EPOCH + timedelta(seconds=row.start),
+        start=EPOCH + timedelta(seconds=row.start),
         step_s=row.step_s,
         steps=row.steps,
         memory=unpacked(row.shape, row.packed),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoscaler.store.chunks import EPOCH, Chunk, lay, overlay, window
-from forecasts.types import DAY_S, Series
+from autoscaler.store.chunks import Chunk, lay, overlay, window
+from forecasts.types import DAY_S, EPOCH, Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

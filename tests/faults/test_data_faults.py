@@ -11,7 +11,8 @@ import pytest
 
 from autoscaler import engine
 from autoscaler.metrics.files import read_files
-from forecasts.frame import BadFrame, Code, Limits, gate, hourly
+from forecasts.frame import BadFrame, Code, Limits, gate
+from forecasts.hours import hourly
 from forecasts.types import Series
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)

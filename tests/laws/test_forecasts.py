@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecasts.frame import Limits, gate, hourly
+from forecasts.frame import Limits, gate
+from forecasts.hours import hourly
 from forecasts.models.seasonal_naive import fit_predict, issue
 from forecasts.types import Series
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasts.frame import BadFrame, Code, Gated, Limits, gate, hourly
+from forecasts.frame import BadFrame, Code, Gated, Limits, gate
+from forecasts.hours import hourly
 from forecasts.types import BadInput, Series
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
