@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -67,10 +67,10 @@ def fit(
 ) -> dict[str, NDArray[np.float64] | str]:
     """Quantiles float64 [horizon, level] by key, or in one line why there are none.
 
-    Each model's series together have `timeout_s` seconds, imports not counted. What is left then is
-    fitted one by one within as much time again, each for its share of it, in a fresh process. Many series
-    are shared between children that work at a time. `on_done` hears of each key as it is settled, one at
-    a time.
+    Many series are shared between children that work at a time. Each model's series of a child together have
+    `timeout_s` seconds, imports not counted. What is left then is fitted one by one within as much time
+    again, each for its share of it, in a fresh process. `on_done` hears of each key as it is settled, one at
+    a time; what it raises ends all.
     """
     parts = max(1, min(CHILDREN, cores(), len(tasks) // EACH))
     turns = Lock()
@@ -82,7 +82,8 @@ def fit(
     crews = [_Crew(tasks[first::parts], timeout_s, told) for first in range(parts)]
     with ThreadPoolExecutor(parts, thread_name_prefix="fitting") as pool:
         try:
-            for working in [pool.submit(crew.work) for crew in crews]:
+            done, _ = wait([pool.submit(crew.work) for crew in crews], return_when=FIRST_EXCEPTION)
+            for working in done:
                 working.result()
         except BaseException:  # an interrupt too: the others are not waited for
             for crew in crews:
@@ -112,7 +113,7 @@ class _Crew:
             self._end()
 
     def stop(self) -> None:
-        """Have `work` end soon, from another thread: what is not done is settled as stopped."""
+        """Have `work` end soon, from another thread: what is not done is settled as lost."""
         self._stopped = True
         child = self._child
         if child is not None:
@@ -177,15 +178,18 @@ class _Crew:
     def _settle(self, tasks: Sequence[Task], answer: NDArray[np.float64] | str) -> None:
         for task in tasks:
             self.answers[task.key] = answer
-            self._on_done(task.key)
+            if not self._stopped:
+                self._on_done(task.key)
 
     def _ready(self) -> Child:
         """The child, with its imports done."""
+        if self._stopped:
+            raise ChildLost("it was stopped", hung=False)
         if self._child is None:
             lifetime_s = IMPORT_S + 2 * self._timeout_s * len(self._models) + 60
             self._child = Child(lifetime_s)
             try:
-                if self._stopped:
+                if self._stopped:  # while it was started
                     self._child.kill()
                 self._child.load(self._models)
             except ChildLost:

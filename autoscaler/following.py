@@ -44,7 +44,8 @@ class Following:
         self.source = source
         self._remote, self._history = remote, history
         self._partial: dict[str, datetime] = {}  # since when a series' answers may be too low
-        self._whole: set[str] = set()  # series that answered since this began; of others that is not known
+        self._whole: set[str] = set()  # series whose last day was asked and kept since this began,
+        self._told: set[str] = set()  # and those that the last turn was told, kept or not
         self._again: dict[str, datetime] = {}  # when filling in may be tried again
         self._unfilled: dict[str, datetime] = {}  # since when filling in is due, or fails
         self._anew: set[str] = set()  # series whose stored history has another meaning than what comes now
@@ -68,6 +69,7 @@ class Following:
         whose query fails costs no other one its answer. MetricsError where nothing was answered.
         """
         wanted = self.mine(series)
+        self._told.clear()
         ends = self._history.ends(wanted)
         # The newest step that is stored may end after now; what lies further ahead is another time's.
         past = until is not None and any(end - self._overlap > until for end in ends.values())
@@ -80,6 +82,10 @@ class Following:
         kept = [_from(one, day) for one in self._history.recent(there, min(since, day), until)]
         said = self._judged(kept, parts, until, low)
         return self._beside(kept, parts, said)
+
+    def stored(self) -> None:
+        """Hear that what `samples` answered last is in the store now."""
+        self._whole |= self._told
 
     def _judged(
         self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
@@ -161,7 +167,7 @@ class Following:
                 self._partial.setdefault(name, since)
             elif name not in answer.unanswered:
                 self._partial.pop(name, None)
-        self._whole.update(name for name in names if name not in answer.unanswered)
+        self._told.update(name for name in names if name not in answer.unanswered)
         return answer
 
     def _beside(self, kept: Sequence[Series], parts: Sequence[Samples], said: Sequence[str]) -> Samples:
@@ -281,7 +287,7 @@ def _another(stored: Series, stamps: NDArray[np.int64], y: NDArray[np.float64], 
     if len(before) < LEAST_COMMON or np.median(np.abs(before - after) - OTHER * size) <= 0:
         return ""
     was, now = np.median(before), np.median(after)
-    return f"what was told of its last hour is another thing now ({was:.4g} was, {now:.4g} is): a new query?"
+    return f"what was told of its last hours is another thing now ({was:.4g} was, {now:.4g} is): a new query?"
 
 
 def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:

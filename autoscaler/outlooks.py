@@ -161,10 +161,13 @@ def _late_s(app: App, seen: Seen) -> dict[str, float]:
     late = delays(app.metrics, list(seen.series))
     periods = app.policy.freshness.periods
     found = {name: periods * one.step_s + late.get(name, 0.0) for name, one in seen.series.items()}
-    arrivals = {
-        demand.series: found[demand.backlog.arrivals]
+    arrivals = [
+        (demand.series, found[demand.backlog.arrivals])
         for pool in app.configuration.pools.values()
         for demand in pool.demands
         if demand.backlog is not None and demand.backlog.arrivals in found
-    }
-    return found | {name: max(found[name], later) for name, later in arrivals.items() if name in found}
+    ]
+    for name, later in arrivals:
+        if name in found:
+            found[name] = max(found[name], later)
+    return found

@@ -34,16 +34,24 @@ def tick(
     running_s: float | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_fill: Callable[[int, int], None] | None = None,
+    whole: bool = True,
 ) -> Turn:
     """A turn of the daemon: what its pools' modes allow is applied at once, while `holding` lasts.
 
     Without one, the lease is taken for this turn; Fenced where another process leads. What was in doubt is
-    settled first; what was done in earlier turns is verified last.
+    settled first; what was done in earlier turns is verified last. `whole` as of `turning.turn`.
     """
     if holding is None:
         holding = Holding(app.lease, app.lease.take(), threading.Event())
         with kept(holding):
-            return tick(app, holding=holding, running_s=running_s, on_progress=on_progress, on_fill=on_fill)
+            return tick(
+                app,
+                holding=holding,
+                running_s=running_s,
+                on_progress=on_progress,
+                on_fill=on_fill,
+                whole=whole,
+            )
     app = replace(app, policy=replace(app.policy, plan_ttl_s=app.configuration.run.plan_ttl_s))
     settled = _settle(app)
     done = turn(
@@ -52,7 +60,7 @@ def tick(
         on_fill=on_fill,
         running_s=running_s,
         generation=holding.check(),
-        whole=False,
+        whole=whole,
     )
     now = done.seen.snapshot.taken_at
     words = {

@@ -82,6 +82,7 @@ def _tick(app: App, holding: Holding, running_s: float) -> Turn:
             holding=holding,
             running_s=running_s,
             on_fill=lambda done, total: show("fetching history", done, total),
+            whole=False,
         )
 
 

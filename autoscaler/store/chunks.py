@@ -33,7 +33,7 @@ _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32
 class Chunk:
     """Some steps of a grid, as they lie in the store: from `start`, seconds since 1970 UTC, on.
 
-    `values` is None where they were not asked for. `sum` is what zlib ends them with: their Adler-32.
+    `values` is None where they were not asked for.
     """
 
     row: int
@@ -42,7 +42,6 @@ class Chunk:
     steps: int
     codec: str
     values: bytes | None = None
-    sum: bytes = b""
 
     @property
     def end(self) -> int:
@@ -135,16 +134,19 @@ def _covered(chunks: Sequence[Chunk], start: int, step_s: int, steps: int) -> ND
 
 def _grown(chunks: Sequence[Chunk], start: int, end: int) -> tuple[int, int]:
     """The seconds [start, end) that are packed together: what is new, with the newest chunks that it overlaps
-    or follows at once.
+    or follows at once, as far back as their values were read.
 
     As in a log-structured merge: chunks grow by a factor, so that a step is packed again a few times in all
     and a series has few chunks.
     """
+    unread = [chunk for chunk in chunks if chunk.values is None]
     for chunk in reversed(chunks):
         small = chunk.steps < FULL_STEPS and chunk.steps * chunk.step_s <= GROWTH * (end - start)
-        if chunk.values is None or not small or not chunk.start <= start <= chunk.end:
+        low, high = chunk.start, max(end, chunk.end)
+        known = not any(one.start < high and low < one.end for one in unread)
+        if not (known and small and chunk.start <= start <= chunk.end):
             break
-        start, end = chunk.start, max(end, chunk.end)
+        start, end = low, high
     return start, end
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, select, true
+from sqlalchemy import Connection, Engine, and_, case, delete, insert, select, true
 
 from autoscaler.store.chunks import FULL_STEPS, Chunk, packed, rows, second, seconds, series_of
 from autoscaler.store.database import reading, writing
@@ -75,7 +75,7 @@ class History:
         with self._recent.lock, reading(self._engine) as connection:
             for first in range(0, len(wanted), AT_ONCE):
                 batch = wanted[first : first + AT_ONCE]
-                chunks = _summed(connection, batch)
+                chunks = _listed(connection, batch)
                 lacking = [
                     row for name in batch for row in self._recent.lacking(name, chunks[name], low, high)
                 ]
@@ -124,15 +124,13 @@ def _chunks(
     return found
 
 
-def _summed(connection: Connection, ids: Sequence[str]) -> dict[str, list[Chunk]]:
-    """The chunks of each of the series, oldest first, with their sums in the place of their values."""
+def _listed(connection: Connection, ids: Sequence[str]) -> dict[str, list[Chunk]]:
+    """The chunks of each of the series, oldest first, without their values."""
     columns = (_CHUNK.c.unique_id, *(_CHUNK.c[name] for name in ("id", "start", "step_s", "steps", "codec")))
-    values = _CHUNK.c["values"]
-    end = func.substr(values, func.length(values) - 3, type_=values.type)
-    query = select(*columns, end).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
+    query = select(*columns).where(_CHUNK.c.unique_id.in_(ids)).order_by(_CHUNK.c.id)
     found: dict[str, list[Chunk]] = {name: [] for name in ids}
-    for unique_id, *rest, adler in connection.execute(query):
-        found[unique_id].append(replace(Chunk(*rest), sum=adler))
+    for unique_id, *rest in connection.execute(query):
+        found[unique_id].append(Chunk(*rest))
     return found
 
 
@@ -161,7 +159,7 @@ def _batches(many: Iterable[Series]) -> Iterator[dict[str, Series]]:
 
 def _append(connection: Connection, batch: Mapping[str, Series]) -> int:
     """Keep what is new of some series; how many samples were new or revised."""
-    # A chunk that is packed again is at most as long as a full one: nothing older is read.
+    # What is packed again reaches further back than the length of a full chunk only where that was read.
     reach = {name: FULL_STEPS * series.step_s for name, series in batch.items()}
     low = min(second(series) - reach[name] for name, series in batch.items())
     high = max(second(series) + len(series.y) * series.step_s + reach[name] for name, series in batch.items())
@@ -178,8 +176,9 @@ def _append(connection: Connection, batch: Mapping[str, Series]) -> int:
             end = start + len(y) * series.step_s
             within += [one.row for one in fitting if start <= one.start and one.end <= end]
             fresh += rows(name, start, series.step_s, y)
-    for first in range(0, len(within), AT_ONCE):
-        connection.execute(delete(_CHUNK).where(_CHUNK.c.id.in_(within[first : first + AT_ONCE])))
+    # First what is new: the largest number of a row is never taken away, and so none comes again.
     if fresh:
         connection.execute(insert(_CHUNK), fresh)
+    for first in range(0, len(within), AT_ONCE):
+        connection.execute(delete(_CHUNK).where(_CHUNK.c.id.in_(within[first : first + AT_ONCE])))
     return revised

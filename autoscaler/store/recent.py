@@ -6,6 +6,7 @@ are added behind it, and where one that was handed out is revised, the array is 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,8 +21,8 @@ from forecasts.types import DAY_S, EPOCH, Series
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SPARE_S = DAY_S  # an array has room for so much more, in steps, before it is laid out anew
-_Mark = tuple[int, int, int, str, bytes]
+SPARE_S = DAY_S  # an array has room for so much more, and up to twice that, before it is laid out anew
+_Mark = tuple[int, int, int, str]
 
 
 class Recent:
@@ -79,7 +80,9 @@ class _Kept:
     @classmethod
     def of(cls, unique_id: str, chunks: Sequence[Chunk], start: int, steps: int) -> _Kept:
         step_s = chunks[0].step_s
-        y = overlay(unique_id, chunks, start, steps + SPARE_S // step_s)
+        # By as much as its name says more: not all arrays are laid out anew in one turn.
+        spare_s = SPARE_S + zlib.crc32(unique_id.encode()) % SPARE_S
+        y = overlay(unique_id, chunks, start, steps + spare_s // step_s)
         return cls(start, step_s, y, 0, {_mark(chunk): (chunk.start, chunk.end) for chunk in chunks})
 
     def part(self, start: int, steps: int) -> NDArray[np.float64]:
@@ -121,8 +124,8 @@ class _Kept:
 
 
 def _mark(chunk: Chunk) -> _Mark:
-    """What tells a chunk from another one: a row's number may come again, with other values."""
-    return (chunk.row, chunk.start, chunk.steps, chunk.codec, chunk.sum)
+    """What tells a chunk from another one; the number of its row alone would, none comes again."""
+    return (chunk.row, chunk.start, chunk.steps, chunk.codec)
 
 
 def _reaching(grid: Sequence[Chunk], start: int, steps: int) -> list[Chunk]:

@@ -78,6 +78,13 @@ def test_it_shows_plan_outcomes_and_the_comparison(first):
     assert all(line.startswith("loadline: warning: ") for line in first.err.splitlines())
 
 
+def test_the_replay_is_of_fourteen_whole_days(first):
+    """A pool that needs one unit all the time is replayed for 336 unit-hours, and ours reaches what was asked."""
+    assert re.search(r"^dev +seasonal_quantile +336 ", first.out, re.MULTILINE)
+    (ours,) = re.findall(rf"^all 7 pools +{demo.OURS} .* ([\d.]+) % +[\d.]+ %", first.out, re.MULTILINE)
+    assert float(ours) < 1.0
+
+
 def test_the_broken_pool_is_held_and_said(first):
     """The pool whose metrics broke keeps its size, and the plan says why."""
     assert not re.search(r"applied +search", first.out)

@@ -154,9 +154,13 @@ def test_what_an_earlier_process_was_told_is_asked_again(history):
     history.append_all(series_of(following.samples(["a"], NOW - timedelta(days=35), later)))
     server.partial = {}
     after = Following(server, server, history)
+    after.samples(["a"], NOW - timedelta(days=35), later)  # lost: it came too late, say
     history.append_all(series_of(after.samples(["a"], NOW - timedelta(days=35), later)))
+    after.stored()
     (kept,) = history.read(["a"], NOW, later)
     assert kept.y == pytest.approx(kept.stamps().astype(np.int64) / STEP)
+    after.samples(["a"], NOW - timedelta(days=35), later)
+    assert later - server.asked[-1][1] <= timedelta(minutes=75)
 
 
 def test_a_series_without_a_query_is_not_asked_for(history):
@@ -242,6 +246,7 @@ def test_a_second_look_within_a_step_does_not_ask_for_the_past_again(history):
     now = NOW + timedelta(seconds=20)
     answer = following.samples(["a"], NOW - timedelta(days=35), now)
     assert now - server.asked[-1][1] <= timedelta(days=1)
+    following.stored()
     following.samples(["a"], NOW - timedelta(days=35), now)
     assert now - server.asked[-1][1] <= timedelta(minutes=75)
     stamps = np.r_[answer.before["a"].stamps(), answer.ds]

@@ -14,6 +14,7 @@ from sqlalchemy import event, text
 
 from autoscaler.errors import StoreError
 from autoscaler.store import chunks as store_chunks
+from autoscaler.store import history as store_history
 from autoscaler.store import recent as store_recent
 from autoscaler.store.chunks import FULL_STEPS
 from autoscaler.store.database import connect, reading, writing
@@ -203,6 +204,7 @@ def test_what_is_read_again_is_what_is_stored(turns):
         said = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store_chunks, "FULL_STEPS", 16)
+            patch.setattr(store_history, "FULL_STEPS", 16)
             patch.setattr(store_recent, "SPARE_S", 20 * 60)
             for at, values, mine, low in turns:
                 (history if mine else other).append(series(values, at=at))
@@ -216,6 +218,41 @@ def test_what_is_read_again_is_what_is_stored(turns):
                     said.append((found.y, found.y.copy()))
         engine.dispose()
     assert all(np.array_equal(now, then, equal_nan=True) for now, then in said)
+
+
+def test_a_revision_of_the_newest_chunk_is_read_again(history):
+    """No row of the store has the number of an earlier one, whatever is packed in its place."""
+    for values in ([1, 2, 4, 2, 1], [1, 3, 2, 3, 1], [1, 2, 4, 2, 1]):
+        history.append(series(values))
+        (found,) = history.recent(["web"], START, START + timedelta(days=1))
+        assert found.y.tolist() == values
+
+
+def test_pieces_over_the_edge_of_a_chunk_are_packed(history):
+    """A chunk that reaches further back than what was read is left as it is."""
+    edges = [(0, 4096), (4000, 8090), (8090, 8192), (8192, 8602)]
+    for begin, end in edges:
+        history.append(series(np.arange(begin, end), at=begin))
+    np.testing.assert_array_equal(history.read(["web"])[0].y, np.arange(8602))
+
+
+@given(st.lists(st.tuples(st.integers(-20, 6), st.integers(1, 40)), min_size=1, max_size=25))
+def test_turns_that_overlap_are_packed_whatever_their_size(turns):
+    """Each turn begins some steps before or after the end of the last one, and revises what it says again."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_chunks, "FULL_STEPS", 16)
+        patch.setattr(store_history, "FULL_STEPS", 16)
+        engine = connect(f"{folder}/loadline.db")
+        history, end, known = History(engine), 0, np.full(2000, np.nan)
+        for number, (apart, steps) in enumerate(turns, 1):
+            begin = max(0, end + apart)
+            known[begin : begin + steps] = number
+            history.append(series([float(number)] * steps, at=begin))
+            end = begin + steps
+        (found,) = history.read(["web"])
+        first = int(np.argmax(np.isfinite(known)))
+        assert np.array_equal(found.y, known[first : first + len(found.y)], equal_nan=True)
+        engine.dispose()
 
 
 def test_what_was_unpacked_is_not_unpacked_again(history, monkeypatch):
