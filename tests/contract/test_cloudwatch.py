@@ -42,7 +42,7 @@ def source(account, **settings):
 
 def test_the_ports_over_http(account):
     """Sums of whole periods per second; since belongs to the answer and until does not; absent is absent."""
-    start = NOW - timedelta(minutes=10)
+    start = NOW - timedelta(minutes=7)
     put(account, "orders", [60.0, 120.0, 180.0, 240.0], start=start)
     metrics = CloudWatchMetrics(source(account), SetClock(NOW))
     assert isinstance(metrics, Remote)

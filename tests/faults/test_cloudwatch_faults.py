@@ -375,11 +375,16 @@ def test_f23_an_examination_names_what_may_be_meant():
 
 
 def test_an_examination_tells_the_age_of_what_is_there():
-    """A query with points is right, with the age of its newest period."""
+    """A query with points is told with their age; beyond three steps and the delay it has stopped."""
+    source, _ = metrics(one_page(result("q0", minutes(*[1.0] * 8))))
+    query = source.examine()[0]
+    assert (query.ok, query.mend) == (True, "")
+    assert "2m30s ago" in query.why
     source, _ = metrics(one_page(result("q0", minutes(1.0, 2.0))))
     query = source.examine()[0]
-    assert query.ok is True
+    assert query.ok is False
     assert "8m30s ago" in query.why
+    assert "stopped" in query.mend
 
 
 @pytest.mark.parametrize(

@@ -316,8 +316,9 @@ def test_f23_an_examination_names_what_may_be_meant_and_calls_only_what_is_decla
     absent, there, price = source.examine()
     assert absent.ok is False
     assert meant in absent.mend
-    assert there.ok is True
+    assert there.ok is False
     assert "9m30s ago" in there.why
+    assert "stopped" in there.mend
     assert "87,600 a month" in price.why
     assert "$0.044" in price.why
     assert server.permissions() == set(PERMISSIONS)

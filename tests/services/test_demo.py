@@ -40,7 +40,10 @@ def run(folder: Path, *arguments: str) -> Run:
     done = subprocess.run(
         [Path(sys.executable).with_name("loadline"), "demo", "--out", "demo", *arguments],
         cwd=folder,
-        env={key: value for key, value in os.environ.items() if not key.startswith("LOADLINE")},
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith("LOADLINE")},
+            "COLUMNS": "120",
+        },
         capture_output=True,
         text=True,
         timeout=400,
@@ -79,7 +82,7 @@ def test_it_shows_plan_outcomes_and_the_comparison(first):
 
 
 def test_the_replay_is_of_fourteen_whole_days(first):
-    """A pool that needs one unit all the time is replayed for 336 unit-hours, and ours reaches what was asked."""
+    """A pool that needs one unit all the time is replayed for 336 unit-hours; ours reaches what was asked."""
     assert re.search(r"^dev +seasonal_quantile +336 ", first.out, re.MULTILINE)
     (ours,) = re.findall(rf"^all 7 pools +{demo.OURS} .* ([\d.]+) % +[\d.]+ %", first.out, re.MULTILINE)
     assert float(ours) < 1.0

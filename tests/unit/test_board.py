@@ -112,7 +112,8 @@ def test_a_board_that_cannot_be_made_leaves_the_old_one_and_is_told():
     assert (line["level"], line["event"]) == ("error", "recommendations not served")
 
 
-HOSTILE = st.text(st.characters(), max_size=20) | st.sampled_from(
+# Without halves of surrogates: neither YAML nor UTF-8 has them.
+HOSTILE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
     ['a"} 1\n', "\\", '\\"', "a\nb", "\\n", "{}", "é😀", "\x00", "a,b=", "# TYPE x gauge", " "]
 )
 
