@@ -4,8 +4,8 @@ For each bucket of the horizon one set of weights: median regression by reweight
 logarithm of demand, drawn to a plain prior: the mean of the same hour of past days and weeks and, in the
 first hours, the newest value. The band comes from the errors of the same fit made without the newest part
 of the history. Over 300 origins of real traces its error was 0.72 of yesterday's pattern, 0.45 in the first
-hour. Two to five hundredths of a second a fit. Beyond what the history can teach (five weeks from three), the weights
-stay at the prior and the band widens with the root of the horizon.
+hour. Two to five hundredths of a second a fit. Beyond what the history can teach (five weeks from three), the
+weights stay at the prior and the band widens with the root of the horizon.
 
 Where that part was forecast clearly better by yesterday's pattern on each of the last seven days, yesterday's
 pattern is the middle, with the band of its own errors.
