@@ -14,6 +14,7 @@ from autoscaler.errors import Denied, Invalid, Unreachable
 from autoscaler.providers.kubernetes.client import REST_S, Client
 from autoscaler.transport import Family, within
 from tests.kubernetes_api.worlds import opened
+from tests.processes import is_over
 
 API = "client.authentication.k8s.io/v1beta1"
 LIST, PATH = "list apps/deployments", "/apis/apps/v1/deployments"
@@ -69,20 +70,6 @@ def plugin(world, tmp_path):
 
 def listing(client):
     return client.ask("GET", PATH, LIST).status
-
-
-def is_over(pid):
-    """Whether a process ended, at the latest in a moment."""
-    clock = SystemClock()
-    for _ in range(50):
-        stat = Path(f"/proc/{pid}/stat")
-        try:
-            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        clock.sleep(0.02)
-    return False
 
 
 def test_f19_a_plugin_that_hangs_ends_at_its_deadline(plugin):
