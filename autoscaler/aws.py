@@ -207,9 +207,7 @@ class _Program:
     def __init__(self, command: Sequence[str], *, profile: str, **_pipes: Any) -> None:
         """Run it to its end; botocore would show all that it said, and not check what it answered."""
         if not command:
-            raise Denied(
-                f"profile {profile}: credential_process is empty; name a program, or take the key out"
-            )
+            raise Denied(f"profile {profile}: credential_process is empty; name a program")
         what = f"profile {profile}: credential_process {command[0]}"
         try:
             done = ran(command, name=what, deadline_s=CREDENTIALS_S)

@@ -98,9 +98,7 @@ def _of_gcloud(scope: str, asking: Any) -> Any:
     if file != usual:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # for files of strangers; this is the operator's own
+        warnings.simplefilter("ignore", DeprecationWarning)  # it means files of strangers
         return google.auth.load_credentials_from_dict(told, scopes=[scope], request=asking)[0]  # type: ignore[no-untyped-call, unused-ignore]
 
 

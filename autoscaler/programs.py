@@ -34,7 +34,7 @@ def ran(
     """What a program said on its two outputs, and how it ended; nothing is asked of a person.
 
     Unreachable after the deadline, with `name` for the program: then it is ended, with whatever it started.
-    One that may not be ended (sudo's) is left, and not run again beside itself. OSError where it does not run.
+    One that may not be ended (sudo's) is left, and not run again beside itself. OSError where none runs.
     """
     key = (tuple(command), cwd, None if env is None else frozenset(env.items()))
     child = _started(key, command, name, deadline_s, env=env, cwd=cwd)
@@ -65,9 +65,7 @@ def _started(
     cwd: str | None,
 ) -> subprocess.Popen[bytes]:
     if not _STARTING.acquire(timeout=deadline_s):
-        raise Unreachable(
-            f"{name} was not started within {deadline_s:g} s: others are being, or this process ends"
-        )
+        raise Unreachable(f"{name} was not started within {deadline_s:g} s, after others")
     try:
         left = _LEFT.get(key)
         if left is not None and left.poll() is None:

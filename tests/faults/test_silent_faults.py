@@ -221,7 +221,7 @@ def test_f19_a_project_that_nobody_asks_for_is_not_waited_for(home, monkeypatch)
 
 @pytest.fixture
 def gcloud(home, monkeypatch):
-    """The file of gcloud, whose program hangs and is the first on the path; nothing else gives credentials."""
+    """The file of gcloud, whose program hangs and is the first on the path; nothing else gives any."""
     (home / "gcloud").write_text(HANGS)
     (home / "gcloud").chmod(0o700)
     monkeypatch.setenv("PATH", str(home), prepend=":")
@@ -282,7 +282,7 @@ def test_the_project_that_pays_for_a_persons_calls_is_that_of_the_environment(gc
 
 
 def test_f49_where_there_is_no_home_the_other_sources_are_asked(gcloud, monkeypatch):
-    """A user without a home folder, as in a container, hides neither a named file nor the machine's account."""
+    """A user without a home folder, as in a container, hides neither a named file nor the machine's own."""
 
     def homeless(_cls):
         raise RuntimeError("Could not determine home directory.")
