@@ -415,7 +415,7 @@ def test_f40_a_change_whose_credentials_took_too_long_is_not_sent(api, monkeypat
         if pool_id == WEB:
             return compute.resize(place, 6, request_id)
         policy = {"autoscaling_policy": {"min_num_replicas": 5}}
-        return compute.patch_autoscaler(place, policy, request_id)
+        return compute.patch_autoscaler(Place(place.location, "shop-as"), policy, request_id)
 
     asked = contextvars.copy_context()
     asked.run(transport._GIVEN_UP.set, given_up)

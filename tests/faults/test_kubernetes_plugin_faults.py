@@ -112,7 +112,7 @@ def test_f49_a_plugin_that_gives_nothing_rests(world, plugin):
 
 
 def test_f49_a_plugin_whose_token_has_ended_rests(world, plugin):
-    """It is Denied with the moment, and not run at each call of a turn either; the server sees no such token."""
+    """It is Denied with the moment, and not run at each call of a turn; the server sees no such token."""
     plugin.gives("first", ends=(world.clock.now() - timedelta(seconds=1)).isoformat())
     client = plugin.client(world.clock)
     for _ in range(3):

@@ -118,8 +118,8 @@ class Plugin:
 def connected(settings: KubernetesProvider, *, deadline_s: float, now: datetime) -> Connection:
     """A client with the credentials as they are now; the file is never written.
 
-    Invalid where there are none, Denied where a plugin gives none or some that ended before `now`, Unreachable
-    where one hangs.
+    Invalid where there are none, Denied where a plugin gives none, or some that ended before `now`,
+    Unreachable where one hangs.
 
     """
     name = f"credentials ({settings.name}, kubeconfig {settings.kubeconfig or 'of the environment'})"
