@@ -248,9 +248,8 @@ def _no_keys(answer: bytes) -> str:
 
 def _no_end(ends: Any) -> str:
     """Why the `Expiration` of credentials does not serve, "" where it is a moment to come."""
-    from dateutil.parser import (  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415 - botocore reads it so
-        parse,
-    )
+    # botocore reads it so
+    from dateutil.parser import parse  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
 
     try:
         at = parse(ends)
