@@ -26,16 +26,17 @@ _LEFT: dict[Hashable, subprocess.Popen[bytes]] = {}  # those that could not be e
 def ran(
     command: Sequence[str],
     *,
-    name: str,
     deadline_s: float,
+    name: str = "",
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """What a program said on its two outputs, and how it ended; nothing is asked of a person.
 
-    Unreachable after the deadline, with `name` for the program: then it is ended, with whatever it started.
+    Unreachable after the deadline, with `name` ("": the command) for it: it is ended, with whatever it started.
     One that may not be ended (sudo's) is left, and not run again beside itself. OSError where none runs.
     """
+    name = name or command[0]
     key = (tuple(command), cwd, None if env is None else frozenset(env.items()))
     child = _started(key, command, name, deadline_s, env=env, cwd=cwd)
     try:
