@@ -33,7 +33,7 @@ def ran(
 ) -> subprocess.CompletedProcess[bytes]:
     """What a program said on its two outputs, and how it ended; nothing is asked of a person.
 
-    Unreachable after the deadline, with `name` ("": the command) for it: it is ended, with whatever it started.
+    Unreachable after the deadline, by `name` ("": the command): it is ended, with whatever it started.
     One that may not be ended (sudo's) is left, and not run again beside itself. OSError where none runs.
     """
     name = name or command[0]
