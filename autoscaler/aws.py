@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from autoscaler.clock import SystemClock
 from autoscaler.errors import (
     Denied,
     InsufficientCapacity,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 CONNECT_S, READ_S, ATTEMPTS = 3, 10, 4
 CREDENTIAL_ATTEMPTS = 2  # of a call for credentials, which stands before every other one
 LONGEST = 300  # characters of a message: a proxy answers with whole pages
+AT_ONCE = timedelta(seconds=1)  # credentials that end so soon have ended before botocore looks at them
 ANYONE = "loadline"  # the name and secret shown to another server, which asks for some
 
 _DENIED = frozenset(
@@ -203,29 +205,61 @@ class _Program:
     """A `credential_process` as botocore runs one: Unreachable where it hangs, Denied where it gives none."""
 
     def __init__(self, command: Sequence[str], *, profile: str, **_pipes: Any) -> None:
-        """Run it to its end."""
+        """Run it to its end; botocore would show all that it said, and not check what it answered."""
+        if not command:
+            raise Denied(f"profile {profile}: credential_process is empty; name a program")
         what = f"profile {profile}: credential_process {command[0]}"
         try:
-            done = ran(command, deadline_s=CREDENTIALS_S)
+            done = ran(command, name=what, deadline_s=CREDENTIALS_S)
         except Unreachable as error:
-            why = f"{what} did not answer within {CREDENTIALS_S:g} s and was ended; run it by hand"
-            raise Unreachable(why) from error
+            raise Unreachable(f"{error}; run it by hand") from error
         except OSError as error:
             raise Denied(f"{what} cannot be run ({error}); install it, or give its whole path") from error
-        if not done.returncode and not _is_object(done.stdout):
-            raise Denied(f"{what} answered no credentials; run it by hand")
-        self.returncode, self._said = done.returncode, (done.stdout, done.stderr)
+        if done.returncode:
+            said = " ".join(done.stderr.decode(errors="replace").split())[:LONGEST] or "it said nothing"
+            raise Denied(f"{what} failed with status {done.returncode}: {said}; run it by hand")
+        wrong = _no_keys(done.stdout)
+        if wrong:
+            raise Denied(f"{what} answered {wrong}; run it by hand")
+        self.returncode, self._said = done.returncode, (done.stdout, b"")
 
     def communicate(self) -> tuple[bytes, bytes]:
         """What it said on its two outputs."""
         return self._said
 
 
-def _is_object(text: bytes) -> bool:
+def _no_keys(answer: bytes) -> str:
+    """Why the answer of a program holds no credentials, "" where it does; its text may hold secrets."""
     try:
-        return isinstance(json.loads(text), dict)
+        told = json.loads(answer.decode())
     except ValueError:
-        return False
+        return "no credentials"
+    if not isinstance(told, dict):
+        return "no credentials"
+    if told.get("Version") != 1:
+        return "in another Version than 1, or in none"
+    for name in ("AccessKeyId", "SecretAccessKey"):
+        if not told.get(name) or not isinstance(told[name], str):
+            return f"no {name}"
+    if not isinstance(told.get("SessionToken"), str | None):
+        return "a SessionToken that is no text"
+    return "" if told.get("Expiration") is None else _no_end(told["Expiration"])
+
+
+def _no_end(ends: Any) -> str:
+    """Why the `Expiration` of credentials does not serve, "" where it is a moment to come."""
+    # botocore reads it so
+    from dateutil.parser import parse  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
+
+    try:
+        at = parse(ends)
+    except (OverflowError, TypeError, ValueError):
+        at = None
+    if at is None or at.tzinfo is None:
+        return f"an Expiration that is no moment with a zone ({str(ends)[:40]!r})"
+    if at <= SystemClock().now() + AT_ONCE:
+        return f"credentials that have ended ({at.isoformat()}; look at this machine's clock too)"
+    return ""
 
 
 @contextmanager

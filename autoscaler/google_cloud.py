@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -72,27 +73,43 @@ def credentials(file: str, scope: str) -> Any:
         except (OSError, ValueError) as error:
             raise Denied(f"{file} holds no key of a service account: {error}") from error
     asking = partial(Request(), timeout=CALL_S)  # its own deadline is two minutes
-    return _of_gcloud() or google.auth.default(scopes=[scope], request=asking)[0]  # type: ignore[arg-type]
+    return _of_gcloud(scope, asking) or google.auth.default(scopes=[scope], request=asking)[0]  # type: ignore[arg-type]
 
 
-def _of_gcloud() -> Any:
-    """The credentials of a person who logged in by gcloud, None without; gcloud itself is not run.
+def _of_gcloud(scope: str, asking: Any) -> Any:
+    """What the file of gcloud holds, or a person's credentials in a file that is named; None for others.
 
-    The library would run it to learn a project that nobody asks for, and wait for it without an end.
+    The library would run gcloud to learn a project that nobody asks for, and wait for it without an end.
     """
+    import google.auth  # noqa: PLC0415 - as above
     from google.oauth2.credentials import Credentials  # noqa: PLC0415 - as above
 
-    folder = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud"
-    file = Path(folder) / "application_default_credentials.json"
-    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or not file.is_file():
+    named, usual = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), _gclouds_file()
+    file = Path(named) if named else usual
+    if file is None or not file.is_file():
         return None
     try:
         told = json.loads(file.read_text())
-        if told.get("type") != "authorized_user":
-            return None
-        return Credentials.from_authorized_user_info(told)  # type: ignore[no-untyped-call, unused-ignore]
+        if told.get("type") == "authorized_user":
+            found = Credentials.from_authorized_user_info(told)  # type: ignore[no-untyped-call, unused-ignore]
+            return found.with_quota_project_from_environment()  # type: ignore[no-untyped-call, unused-ignore]
     except (AttributeError, OSError, ValueError) as error:
-        raise Denied(f"{file} holds no credentials of a person: {error}; {CREDENTIALS_MEND}") from error
+        raise Denied(f"{file} holds no credentials: {error}; {CREDENTIALS_MEND}") from error
+    if file != usual:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it means files of strangers
+        return google.auth.load_credentials_from_dict(told, scopes=[scope], request=asking)[0]  # type: ignore[no-untyped-call, unused-ignore]
+
+
+def _gclouds_file() -> Path | None:
+    """Where gcloud keeps credentials; None where the home folder is not known, as in some containers."""
+    folder = os.environ.get("CLOUDSDK_CONFIG")
+    try:
+        at = Path(folder) if folder else Path.home() / ".config" / "gcloud"
+    except RuntimeError:
+        return None
+    return at / "application_default_credentials.json"
 
 
 def trying() -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
+from autoscaler import google_cloud, transport
 from autoscaler.clock import SetClock
 from autoscaler.connections import GoogleProvider
 from autoscaler.errors import (
@@ -20,6 +24,8 @@ from autoscaler.errors import (
 from autoscaler.google_cloud import client
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers import google
+from autoscaler.providers.google.api import Compute
+from autoscaler.providers.google.places import Place
 from autoscaler.transport import CHANGING, Careful
 from policies.plan import Guard
 from tests.google_api.routes import Fault, RefusedError
@@ -389,6 +395,38 @@ def test_f38_careful_rests_a_pool_without_units(api, cloud, clock):
         careful.resize(WEB, 6, version=careful.read(WEB).version, key="k2")
     assert len(changes(api)) == asked
     assert careful.resize(SHOP, 6, version=careful.read(SHOP).version, key="k3").desired == 6
+
+
+@BOTH
+def test_f40_a_change_whose_credentials_took_too_long_is_not_sent(api, monkeypatch, pool_id):
+    """What was given up while its credentials were renewed never leaves; the same change in time does."""
+    given_up, late = threading.Event(), []
+
+    class Slow(AnonymousCredentials):
+        def before_request(self, _request, method, _url, _headers):
+            if late and method != "GET":
+                given_up.set()
+
+    monkeypatch.setattr(google_cloud, "_anonymous", Slow)
+    compute = Compute(GoogleProvider(name="gcp", project=api.project, endpoint_url=api.url))
+    place = Place(*pool_id.split("/")[1:])
+
+    def change(request_id):
+        if pool_id == WEB:
+            return compute.resize(place, 6, request_id)
+        policy = {"autoscaling_policy": {"min_num_replicas": 5}}
+        return compute.patch_autoscaler(Place(place.location, "shop-as"), policy, request_id)
+
+    asked = contextvars.copy_context()
+    asked.run(transport._GIVEN_UP.set, given_up)
+    asked.run(change, "3f8c2f6e-4a43-4c1e-9d3c-000000000001")
+    sent = changes(api)
+    assert len(sent) == 1
+    late.append(True)
+    with pytest.raises(Unreachable, match="not sent"):
+        asked.run(change, "3f8c2f6e-4a43-4c1e-9d3c-000000000002")
+    assert given_up.is_set()
+    assert changes(api) == sent
 
 
 def test_a_change_waits_no_longer_than_careful_does(api, clock, cloud):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from autoscaler.clock import SystemClock
 from autoscaler.connections import KubernetesProvider
 from autoscaler.errors import Denied, Invalid, Unreachable
-from autoscaler.providers.kubernetes.client import REST_S, Client
+from autoscaler.providers.kubernetes.client import REFUSED_REST_S, REST_S, Client
 from autoscaler.transport import Family, within
 from tests.kubernetes_api.worlds import opened
+from tests.processes import is_over
 
 API = "client.authentication.k8s.io/v1beta1"
 LIST, PATH = "list apps/deployments", "/apis/apps/v1/deployments"
@@ -50,8 +52,9 @@ class Plugin:
         told = self.folder / "ran"
         return len(told.read_text().split()) if told.exists() else 0
 
-    def client(self, clock=None, deadline_s=10.0):
-        return Client(KubernetesProvider(name="k8s", kubeconfig=str(self.file)), clock, deadline_s=deadline_s)
+    def client(self, clock=None, deadline_s=10.0, **settings):
+        settings = {"name": "k8s", "kubeconfig": str(self.file)} | settings
+        return Client(KubernetesProvider(**settings), clock, deadline_s=deadline_s)
 
 
 @pytest.fixture
@@ -69,20 +72,6 @@ def plugin(world, tmp_path):
 
 def listing(client):
     return client.ask("GET", PATH, LIST).status
-
-
-def is_over(pid):
-    """Whether a process ended, at the latest in a moment."""
-    clock = SystemClock()
-    for _ in range(50):
-        stat = Path(f"/proc/{pid}/stat")
-        try:
-            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        clock.sleep(0.02)
-    return False
 
 
 def test_f19_a_plugin_that_hangs_ends_at_its_deadline(plugin):
@@ -107,6 +96,55 @@ def test_f49_a_plugin_that_gives_nothing_keeps_nobody_from_starting(world, plugi
     client._deadline_s = 10.0
     world.clock.advance(REST_S)
     assert listing(client) == 200
+
+
+def test_f49_a_plugin_that_gives_nothing_rests(world, plugin):
+    """The calls of a turn are each told why, and run it once; some seconds later it is run again."""
+    plugin.says("exit 1")
+    client = plugin.client(world.clock)
+    for right in (LIST, LIST, "get /version"):
+        with pytest.raises(Denied, match=f"{right}: .*get-token failed"):
+            client.ask("GET", PATH, right)
+    assert plugin.runs == 1
+    plugin.gives("first")
+    world.clock.advance(REFUSED_REST_S)
+    assert (listing(client), plugin.runs) == (200, 2)
+
+
+def test_f49_a_plugin_whose_token_has_ended_rests(world, plugin):
+    """It is Denied with the moment, and not run at each call of a turn; the server sees no such token."""
+    plugin.gives("first", ends=(world.clock.now() - timedelta(seconds=1)).isoformat())
+    client = plugin.client(world.clock)
+    for _ in range(3):
+        with pytest.raises(Denied, match=r"get-token gave .* ended at 2026-03-02T07:59:59\+00:00; .*clock"):
+            listing(client)
+    assert plugin.runs == 1
+    assert world.api.calls == []
+
+
+def test_f49_a_token_that_ends_at_once_is_used_for_some_seconds(world, plugin):
+    """One that lives shorter than it is renewed early serves the calls of a turn, and is then renewed."""
+    plugin.gives("first", ends=(world.clock.now() + timedelta(seconds=1)).isoformat())
+    client = plugin.client(world.clock)
+    assert [listing(client) for _ in range(3)] == [200] * 3
+    assert plugin.runs == 1
+    world.clock.advance(REFUSED_REST_S)
+    plugin.gives("first")
+    assert (listing(client), plugin.runs) == (200, 2)
+
+
+def test_the_mend_of_a_plugin_asks_for_the_same_cluster(plugin):
+    """The command to be tried names the context that is configured, and all files where there are several."""
+    plugin.says("exit 1")
+    with pytest.raises(Denied, match=f"kubectl --kubeconfig {plugin.file} get --raw"):
+        listing(plugin.client())
+    with pytest.raises(Denied, match=f"kubectl --kubeconfig {plugin.file} --context fake get --raw"):
+        listing(plugin.client(context="fake"))
+    other = plugin.folder / "other.yaml"
+    other.write_text("{apiVersion: v1, kind: Config}")
+    both = f"{plugin.file}:{other}"
+    with pytest.raises(Denied, match=f"KUBECONFIG={both} kubectl --context fake get --raw"):
+        listing(plugin.client(context="fake", kubeconfig=both))
 
 
 def test_f49_a_plugin_that_answers_gives_the_token(plugin):
@@ -145,8 +183,9 @@ def test_f49_a_token_that_the_server_refuses_is_renewed_once(world, plugin):
 
 def test_f19_a_renewal_that_hangs_is_given_up_and_rests(world, plugin):
     """In the midst of a turn a hung plugin costs one deadline, not one a call; later it is tried again."""
-    plugin.gives("first", ends=world.clock.now().isoformat())
+    plugin.gives("first", ends=(world.clock.now() + timedelta(seconds=1)).isoformat())
     client = plugin.client(world.clock)
+    world.clock.advance(REFUSED_REST_S)
     client._deadline_s = TINY_S
     plugin.says(HANGS)
     for _ in range(5):
@@ -162,8 +201,10 @@ def test_f19_a_renewal_that_hangs_is_given_up_and_rests(world, plugin):
 
 def test_f40_a_change_that_waited_for_its_credentials_is_not_sent_late(world, plugin):
     """Where the deadline of a change went by while the plugin ran, nothing is sent any more."""
-    plugin.gives("first", ends=world.clock.now().isoformat())
+    plugin.gives("first", ends=(world.clock.now() + timedelta(seconds=1)).isoformat())
     client = plugin.client(world.clock)
+    plugin.gives("first")
+    world.clock.advance(REFUSED_REST_S)
     answer = plugin.program.read_text().replace("echo x >> ran", "sleep 0.4\necho x >> ran")
     plugin.program.write_text(answer)
     world.api.calls.clear()
@@ -222,6 +263,30 @@ def test_a_plugin_is_told_what_it_asks_for(plugin):
     info = json.loads(about)
     assert (info["apiVersion"], info["kind"], info["spec"]["interactive"]) == (API, "ExecCredential", False)
     assert info["spec"]["cluster"]["server"] == plugin.api.url
+
+
+@pytest.mark.parametrize("given", ["path", "both"])
+def test_a_plugin_is_told_the_authority_itself(plugin, given):
+    """Its protocol has the certificate, not the path beside the file, and nothing that it does not know."""
+    told, text = plugin.folder / "told", json.loads(plugin.file.read_text())
+    (plugin.folder / "ca.pem").write_bytes(b"of the path")
+    data = base64.b64encode(b"of the path" if given == "path" else b"of the file").decode()
+    cluster = text["clusters"][0]["cluster"]
+    cluster |= {"certificate-authority": "ca.pem", "tls-server-name": "api"}
+    cluster |= {"certificate-authority-data": data} if given == "both" else {}
+    name, own = "client.authentication.k8s.io/exec", {"audience": "a"}
+    cluster["extensions"] = [{"name": name, "extension": own}, {"name": "other", "extension": 1}]
+    text["users"][0]["user"]["exec"]["provideClusterInfo"] = True
+    plugin.file.write_text(json.dumps(text))
+    plugin.gives("first")
+    plugin.program.write_text(plugin.program.read_text() + 'printf %s "$KUBERNETES_EXEC_INFO" > told\n')
+    plugin.client()
+    assert json.loads(told.read_text())["spec"]["cluster"] == {
+        "server": plugin.api.url,
+        "tls-server-name": "api",
+        "certificate-authority-data": data,
+        "config": own,
+    }
 
 
 def test_a_token_of_the_file_comes_before_its_plugin(plugin):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from google.oauth2.credentials import Credentials
 
 from autoscaler import aws, google_cloud
@@ -92,27 +94,60 @@ def test_f19_a_credential_process_that_hangs_is_ended(home, profile):
     assert "hush" not in str(told.value)
 
 
+def answering(**changes):
+    """The script of a credential_process that answers, but for those changes; None takes a key out."""
+    keys = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "hush", "SessionToken": "c"} | changes
+    told = json.dumps({name: value for name, value in keys.items() if value is not None})
+    return f"#!/bin/sh\necho '{told}'\n"
+
+
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("#!/bin/sh\necho 'log in' >&2\nexit 1\n", "log in"),
-        ("#!/bin/sh\necho hello\n", "answered no credentials"),
+        ("#!/bin/sh\necho 'log in' >&2\nexit 1\n", "failed with status 1: log in; run it"),
+        (
+            "#!/bin/sh\nprintf 'f\\374r wen' >&2\nexit 2\n",
+            "failed with status 2: f\N{REPLACEMENT CHARACTER}r wen;",
+        ),
+        ("#!/bin/sh\nexit 3\n", "failed with status 3: it said nothing"),
+        ("#!/bin/sh\nfor i in $(seq 500); do echo 'a line' >&2; done\nexit 1\n", "1: a line a line"),
+        ("#!/bin/sh\necho hush\n", "answered no credentials"),
+        ("#!/bin/sh\nprintf '\\377\\376'\n", "answered no credentials"),
+        ("#!/bin/sh\necho '[]'\n", "answered no credentials"),
         ("no program", "cannot be run"),
+        (answering(Version=2), "answered in another Version than 1"),
+        (answering(AccessKeyId=None), "answered no AccessKeyId"),
+        (answering(SecretAccessKey=7), "answered no SecretAccessKey"),
+        (answering(SessionToken=7), "a SessionToken that is no text"),
+        (answering(Expiration="soon"), r"an Expiration that is no moment with a zone \('soon'\)"),
+        (answering(Expiration=1893456000), "an Expiration that is no moment"),
+        (answering(Expiration="2099-01-01T00:00:00"), "an Expiration that is no moment"),
+        (answering(Expiration="2020-01-01T00:00:00Z"), r"have ended \(2020-01-01T00:00:00\+00:00; look"),
     ],
 )
 def test_f49_a_credential_process_that_fails_is_denied(home, script, told, monkeypatch):
-    """Whatever it does wrong is an error of ours, with what it said."""
+    """Whatever it does wrong is told in one short line by profile and program; no secret is."""
     monkeypatch.setattr(aws, "CREDENTIALS_S", 10.0)
-    program(home, script)
-    with pytest.raises(Denied, match=told):
+    file = program(home, script)
+    with pytest.raises(Denied, match=rf"profile shop: credential_process {file} .*{told}") as caught:
+        asked(profile="shop")
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < aws.LONGEST + len(str(file)) + 100
+
+
+def test_f49_an_empty_credential_process_is_denied(home):
+    """A key without a program is told as that."""
+    (home / "config").write_text("[profile shop]\ncredential_process =\n")
+    with pytest.raises(Denied, match=r"profile shop: credential_process is empty"):
         asked(profile="shop")
 
 
-def test_a_credential_process_gives_the_keys(home, monkeypatch):
-    """Its keys sign the calls."""
+@pytest.mark.parametrize("ends", [{}, {"SessionToken": None}, {"Expiration": "2099-01-01T00:00:00Z"}])
+def test_a_credential_process_gives_the_keys(home, monkeypatch, ends):
+    """Its keys sign the calls, with an end and without."""
     monkeypatch.setattr(aws, "CREDENTIALS_S", 10.0)
-    keys = {"Version": 1, "AccessKeyId": "of-a-program", "SecretAccessKey": "s"}
-    program(home, f"#!/bin/sh\necho '{json.dumps(keys)}'\n")
+    program(home, answering(AccessKeyId="of-a-program", **ends))
     made = aws.client(AwsAccount(region=REGION, profile="shop"), "autoscaling")
     assert made._request_signer._credentials.access_key == "of-a-program"
 
@@ -184,20 +219,79 @@ def test_f19_a_project_that_nobody_asks_for_is_not_waited_for(home, monkeypatch)
             google_cloud.client("ZonesClient")
 
 
-def test_f19_gcloud_is_not_run(home, monkeypatch):
-    """A person's own credentials are read from gcloud's file; gcloud, which may hang, is not asked."""
+@pytest.fixture
+def gcloud(home, monkeypatch):
+    """The file of gcloud, whose program hangs and is the first on the path; nothing else gives any."""
     (home / "gcloud").write_text(HANGS)
     (home / "gcloud").chmod(0o700)
     monkeypatch.setenv("PATH", str(home), prepend=":")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(home))
-    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"):
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT"):
         monkeypatch.delenv(name, raising=False)
     file = home / "application_default_credentials.json"
     file.write_text(json.dumps({"type": "authorized_user", **PERSON}))
-    assert google_cloud.client("ZonesClient").transport._session.credentials.refresh_token == "r"
+    yield file
+    assert not (home / "child").exists()
+
+
+def found():
+    """The credentials of a client of Compute Engine."""
+    return google_cloud.client("ZonesClient").transport._session.credentials
+
+
+def test_f19_gcloud_is_not_run(gcloud):
+    """A person's own credentials are read from gcloud's file; gcloud, which may hang, is not asked."""
+    assert found().refresh_token == "r"
     source = GoogleMonitoringSource(name="shop", project="shop", queries={})
     assert google_monitoring.connected(source).transport.kind == "grpc"
-    assert not (home / "child").exists()
-    file.write_text(json.dumps({"type": "authorized_user"}))
+    gcloud.write_text(json.dumps({"type": "authorized_user"}))
     with pytest.raises(Denied, match="application_default_credentials"):
-        google_cloud.client("ZonesClient")
+        found()
+
+
+@pytest.mark.parametrize("name", ["application_default_credentials.json", "person.json"])
+def test_f19_gcloud_is_not_run_for_a_file_that_is_named(gcloud, monkeypatch, name):
+    """Nor where the environment names that file, or another one with a person's credentials."""
+    file = gcloud.parent / name
+    file.write_text(gcloud.read_text().replace('"r"', '"named"'))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    assert found().refresh_token == "named"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_f19_gcloud_is_not_run_for_an_account_that_a_person_acts_as(gcloud, monkeypatch, named):
+    """`gcloud auth application-default login --impersonate-service-account` writes such a file."""
+    url = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/loadline@shop:generateAccessToken"
+    source = {"type": "authorized_user", **PERSON}
+    told = {"type": "impersonated_service_account", "service_account_impersonation_url": url}
+    gcloud.write_text(json.dumps({**told, "source_credentials": source, "delegates": []}))
+    if named:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(gcloud))
+    assert found().service_account_email == "loadline@shop"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_project_that_pays_for_a_persons_calls_is_that_of_the_environment(gcloud, monkeypatch, named):
+    """GOOGLE_CLOUD_QUOTA_PROJECT goes before the project of the file, as in every program of Google's."""
+    gcloud.write_text(json.dumps({"type": "authorized_user", **PERSON, "quota_project_id": "of-the-file"}))
+    if named:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(gcloud))
+    assert found().quota_project_id == "of-the-file"
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "billing")
+    assert found().quota_project_id == "billing"
+
+
+def test_f49_where_there_is_no_home_the_other_sources_are_asked(gcloud, monkeypatch):
+    """A user without a home folder, as in a container, hides neither a named file nor the machine's own."""
+
+    def homeless(_cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", classmethod(homeless))
+    monkeypatch.delenv("CLOUDSDK_CONFIG")
+    machines = AnonymousCredentials()
+    with monkeypatch.context() as patch:
+        patch.setattr("google.auth.default", lambda **_: (machines, None))
+        assert found() is machines
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(gcloud))
+    assert found().refresh_token == "r"

@@ -10,7 +10,8 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,6 +38,7 @@ RETRY_S = 5.0  # after 429 without a word
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 UNAUTHORIZED, NOT_FOUND, GONE = 401, 404, 410
 REST_S = 30.0  # after credentials that did not come in time
+REFUSED_REST_S = 5.0  # after some that were none: the calls of one turn do not each run a plugin
 NOTHING: Mapping[str, str] = {}
 NOT_YET = Connection(api=None)  # before there were any credentials
 
@@ -82,7 +84,9 @@ class Client:
         self._settings, self._deadline_s = settings, deadline_s
         self._clock = clock or SystemClock()
         self._turn = threading.Lock()
-        self._late: tuple[float, str] | None = None  # until when nothing is tried, and why
+        self._resting: tuple[float, Denied | Unreachable] | None = (
+            None  # until when nothing is tried, and why
+        )
         self._connection = NOT_YET
         with suppress(Denied, Unreachable):  # the first call tells it
             self._renewed(NOT_YET, "connecting")
@@ -120,22 +124,27 @@ class Client:
     def _renewed(self, used: Connection, right: str) -> Connection:
         """Another connection than the one that was `used`: read anew, once for all who ask at the same time.
 
-        Where they did not come in time nobody tries again for a while: a listing would wait at each call.
+        Where they did not come nobody tries again for a while: a listing would wait at each call.
         """
         if not self._turn.acquire(timeout=self._deadline_s + LOADING_S):
             raise Unreachable(f"{right}: the credentials of {self._settings.name} are still being renewed")
         try:
             if self._connection is not used:
                 return self._connection
-            now = self._clock.monotonic()
-            if self._late is not None and now < self._late[0]:
-                raise Unreachable(f"{right}: {self._late[1]}")
+            if self._resting is not None and self._clock.monotonic() < self._resting[0]:
+                why = self._resting[1]
+                raise type(why)(f"{right}: {why}")
+            now = self._clock.now()
             try:
-                self._connection = connected(self._settings, deadline_s=self._deadline_s)
-            except Unreachable as error:
-                self._late = (self._clock.monotonic() + REST_S, str(error))
-                raise Unreachable(f"{right}: {error}") from error
-            return self._connection
+                found = connected(self._settings, deadline_s=self._deadline_s, now=now)
+            except (Denied, Unreachable) as error:
+                rest_s = REST_S if isinstance(error, Unreachable) else REFUSED_REST_S
+                self._resting = (self._clock.monotonic() + rest_s, error)
+                raise type(error)(f"{right}: {error}") from error
+            if found.ends is not None:  # some that end at once are shown until the server refuses them
+                found = replace(found, ends=max(found.ends, now + timedelta(seconds=REFUSED_REST_S)))
+            self._connection = found
+            return found
         finally:
             self._turn.release()
 

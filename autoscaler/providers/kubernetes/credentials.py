@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,11 @@ _UNREADABLE = (
     ValueError,
     yaml.YAMLError,
 )  # a file that is no kubeconfig
+_AUTHORITY = "certificate-authority-data"
+_TOLD = (  # of a cluster, as the protocol of plugins names it
+    *("server", "tls-server-name", "insecure-skip-tls-verify", _AUTHORITY),
+    *("proxy-url", "disable-compression"),
+)
 _OTHERS = ("token", "tokenFile")  # the package takes these before a plugin
 
 
@@ -51,6 +57,7 @@ class Plugin:
     user: str
     file: str
     folder: str
+    mend: str
     cluster: Mapping[str, Any] | None = None
 
     @property
@@ -60,57 +67,67 @@ class Plugin:
 
     def asked(self, deadline_s: float) -> Mapping[str, Any]:
         """The status of its ExecCredential. Unreachable where it hangs, Denied where it gives none."""
-        mend = f"see, as the user of this process: kubectl --kubeconfig {self.file} get --raw /version"
         command = [str(self.spec["command"]), *map(str, self.spec.get("args") or ())]
         if os.sep in command[0] and not os.path.isabs(command[0]):  # noqa: PTH117 - a path beside the file
             command[0] = str(Path(self.folder) / command[0])
         try:
-            done = ran(command, deadline_s=deadline_s, env=self._environment(), cwd=self.folder or None)
+            done = ran(
+                command,
+                name=self.name,
+                deadline_s=deadline_s,
+                env=self._environment(),
+                cwd=self.folder or None,
+            )
         except Unreachable as error:
-            why = f"{self.name} did not answer within {deadline_s:g} s and was ended; {mend}"
-            raise Unreachable(why) from error
+            raise Unreachable(f"{error}; {self.mend}") from error
         except OSError as error:
             hint = str(self.spec.get("installHint") or "install it, or give its whole path")
             raise Denied(f"{self.name} cannot be run ({error}); {' '.join(hint.split())}") from error
         if done.returncode:
             said = " ".join(done.stderr.decode(errors="replace").split())[:SAID] or "it said nothing"
-            raise Denied(f"{self.name} failed with status {done.returncode}: {said}; {mend}")
-        return self._status(done.stdout, mend)
+            raise Denied(f"{self.name} failed with status {done.returncode}: {said}; {self.mend}")
+        return self._status(done.stdout)
 
-    def _status(self, answer: bytes, mend: str) -> Mapping[str, Any]:
+    def _status(self, answer: bytes) -> Mapping[str, Any]:
         try:
             told = json.loads(answer)
             version, status = told["apiVersion"], dict(told["status"])
         except (KeyError, TypeError, ValueError):
-            raise Denied(f"{self.name} answered no ExecCredential; {mend}") from None  # it may hold a token
+            raise Denied(
+                f"{self.name} answered no ExecCredential; {self.mend}"
+            ) from None  # it may hold a token
         if version != self.spec.get("apiVersion"):
-            raise Denied(f"{self.name} answered in {version}, not in {self.spec.get('apiVersion')}; {mend}")
+            raise Denied(
+                f"{self.name} answered in {version}, not in {self.spec.get('apiVersion')}; {self.mend}"
+            )
         if not status.get("token") and not (
             status.get("clientCertificateData") and status.get("clientKeyData")
         ):
-            raise Denied(f"{self.name} gave neither a token nor a certificate with its key; {mend}")
+            raise Denied(f"{self.name} gave neither a token nor a certificate with its key; {self.mend}")
         return status
 
     def _environment(self) -> dict[str, str]:
         spec: dict[str, Any] = {"interactive": False}
-        if self.spec.get("provideClusterInfo") and self.cluster is not None:
-            spec["cluster"] = _told(self.cluster)
+        if self.cluster is not None:
+            spec["cluster"] = self.cluster
         about = {"apiVersion": self.spec.get("apiVersion"), "kind": "ExecCredential", "spec": spec}
         own = {str(one["name"]): str(one["value"]) for one in self.spec.get("env") or ()}
         return {**os.environ, **own, "KUBERNETES_EXEC_INFO": json.dumps(about)}
 
 
-def connected(settings: KubernetesProvider, *, deadline_s: float) -> Connection:
+def connected(settings: KubernetesProvider, *, deadline_s: float, now: datetime) -> Connection:
     """A client with the credentials as they are now; the file is never written.
 
-    Invalid where there are none, Denied where a plugin gives none, Unreachable where one hangs.
+    Invalid where there are none, Denied where a plugin gives none, or some that ended before `now`,
+    Unreachable where one hangs.
+
     """
     name = f"credentials ({settings.name}, kubeconfig {settings.kubeconfig or 'of the environment'})"
     family = Family(name=name, rate=1.0, burst=1, deadline_s=deadline_s + LOADING_S)
-    return within(lambda: _connected(settings, deadline_s), family)
+    return within(lambda: _connected(settings, deadline_s, now), family)
 
 
-def _connected(settings: KubernetesProvider, deadline_s: float) -> Connection:
+def _connected(settings: KubernetesProvider, deadline_s: float, now: datetime) -> Connection:
     try:
         from kubernetes import client, config  # noqa: PLC0415 - 1 s of CPU, only where a cluster is asked
     except ImportError as error:
@@ -123,7 +140,7 @@ def _connected(settings: KubernetesProvider, deadline_s: float) -> Connection:
             config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
             file = file or config.KUBE_CONFIG_DEFAULT_LOCATION
-            ends = _load(file, settings.context, found, deadline_s)
+            ends = _load(file, settings.context, found, deadline_s, now)
     except (config.ConfigException, OSError, *_UNREADABLE) as error:
         told = isinstance(error, config.ConfigException | OSError)
         why = error if told else f"it is no kubeconfig ({type(error).__name__})"  # its text may hold secrets
@@ -134,7 +151,7 @@ def _connected(settings: KubernetesProvider, deadline_s: float) -> Connection:
     return Connection(api=client.ApiClient(found), ends=ends)
 
 
-def _load(file: str, context: str, found: Any, deadline_s: float) -> datetime | None:
+def _load(file: str, context: str, found: Any, deadline_s: float, now: datetime) -> datetime | None:
     """Put a kubeconfig's credentials into `found`, and say when they are to be renewed."""
     from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger  # noqa: PLC0415 - as above
 
@@ -157,13 +174,22 @@ def _load(file: str, context: str, found: Any, deadline_s: float) -> datetime | 
         user=str(chosen.get("user")),
         file=source,
         folder=str(Path(source).absolute().parent),
-        cluster=None if cluster is None else cluster.value["cluster"],
+        mend=_mend(file if os.pathsep in file else source, context),
+        cluster=_told(cluster) if spec.get("provideClusterInfo") and cluster is not None else None,
     )
     status = plugin.asked(deadline_s)
     user |= _as_user(status)
     loader.load_and_set(found)  # type: ignore[no-untyped-call]
     ends = status.get("expirationTimestamp")
-    return None if ends is None else _moment(ends, plugin) - EARLY
+    return None if ends is None else _end(ends, plugin, now) - EARLY
+
+
+def _mend(files: str, context: str) -> str:
+    """How to see what goes wrong: kubectl takes several files by the environment alone."""
+    several, named = os.pathsep in files, shlex.quote(files)
+    how = f"KUBECONFIG={named} kubectl" if several else f"kubectl --kubeconfig {named}"
+    which = f" --context {shlex.quote(context)}" if context else ""
+    return f"see, as the user of this process: {how}{which} get --raw /version"
 
 
 def _named(entries: Any, name: str | None) -> Any:
@@ -200,9 +226,25 @@ def _moment(text: Any, plugin: Plugin) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _told(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plugin is told of the cluster: the file's entry, and of its extensions that for plugins."""
-    known = {name: value for name, value in cluster.items() if name != "extensions"}
+def _end(text: Any, plugin: Plugin, now: datetime) -> datetime:
+    at = _moment(text, plugin)
+    if at <= now:
+        why = f"gave credentials that had ended at {at.isoformat()}; look at this machine's clock"
+        raise Denied(f"{plugin.name} {why}, or {plugin.mend}")
+    return at
+
+
+def _told(entry: Any) -> dict[str, Any]:
+    """What a plugin is told of the cluster: what the protocol has of the file's entry, and its own extension.
+
+    The protocol has no path of an authority's certificate, relative to the file, but what stands there.
+    """
+    cluster = entry.value["cluster"]
+    known = {name: cluster[name] for name in _TOLD if name in cluster}
+    authority = cluster.get("certificate-authority")
+    if authority and not known.get(_AUTHORITY):
+        path = Path(entry.path or "").absolute().parent / authority
+        known[_AUTHORITY] = base64.b64encode(path.read_bytes()).decode()
     for one in cluster.get("extensions") or ():
         if one.get("name") == "client.authentication.k8s.io/exec":
             known["config"] = one.get("extension")
