@@ -6,7 +6,7 @@ or partial; what came is handed on with the stored day before it: the input gate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -83,9 +83,9 @@ class Following:
         said = self._judged(kept, parts, until, low)
         return self._beside(kept, parts, said)
 
-    def stored(self) -> None:
-        """Hear that what `samples` answered last is in the store now."""
-        self._whole |= self._told
+    def stored(self, behind: Collection[str] = ()) -> None:
+        """Hear that what `samples` answered last is in the store now, but for the series `behind`."""
+        self._whole |= self._told.difference(behind)
 
     def _judged(
         self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]

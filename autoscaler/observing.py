@@ -85,7 +85,7 @@ def observe(app: App, *, ahead_s: int = 0, on_fill: Callable[[int, int], None] |
     app.history.append_all(one for one in gated.series if one.unique_id not in behind)
     for source in app.metrics:
         if isinstance(source, Following):
-            source.stored()
+            source.stored(behind)
     stored = {series.unique_id: series for series in app.history.recent(asked, since, now)}
     stored |= {one.unique_id: one for one in gated.series if one.unique_id in behind}
     kept, refused = former.one_history(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from autoscaler.settings_kinds import shown
 from autoscaler.yaml_lines import Place
@@ -56,12 +57,18 @@ def _place_of(provider: str, providers: Mapping[str, Any]) -> str:
 
 
 def places(pools: Iterable[DeclaredPool], providers: Mapping[str, object]) -> dict[str, str]:
-    """Where each pool is, by its name: how its provider is reached, and its id there."""
+    """Where each pool is, by its name: what its provider reaches, and its id there; without secrets."""
     return {pool.id: _place(pool, providers.get(pool.provider)) for pool in pools}
 
 
 def _place(pool: DeclaredPool, settings: object) -> str:
     kind = pool.provider.partition("/")[0]
     reached = getattr(settings, "account", settings)
-    where = [f"{key}={value}" for key in _WHERE.get(kind, ()) if (value := getattr(reached, key, ""))]
+    told = {key: str(getattr(reached, key, "") or "") for key in _WHERE.get(kind, ())}
+    account = told.get("role_arn", "").split(":")[4:5]
+    if account:  # which role of it is assumed does not matter, nor by whose profile
+        told |= {"role_arn": "", "profile": "", "account": account[0]}
+    if told.get("endpoint_url"):
+        told["endpoint_url"] = urlsplit(told["endpoint_url"]).netloc.rpartition("@")[2]
+    where = [f"{key}={value}" for key, value in told.items() if value]
     return " ".join([kind, *where, pool.target or pool.id])

@@ -79,7 +79,7 @@ def perhaps(deeds: Iterable[Deed], since: datetime, now: datetime) -> Sequence[C
 def _ask(deed: Deed, owner: Pools, now: datetime) -> tuple[Outcome | None, Change | None]:
     late = now >= deed.at + timedelta(seconds=UNDERWAY_S)
     if deed.elsewhere:  # what is read today is another one's
-        why = f"nobody can tell: {deed.action.target} was {deed.place} then, and is another target now"
+        why = f"nobody can tell: {deed.action.target} was {deed.place} then, and is at another place now"
         return (_unknown(deed, why, now) if late else None), None
     try:
         if isinstance(owner, Remembers):

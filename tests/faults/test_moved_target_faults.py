@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from autoscaler import bootstrap, config, settling, tick
+from autoscaler import bootstrap, config, settings_targets, settling, tick
 from autoscaler.clock import SetClock
 from autoscaler.errors import Unreachable
 from autoscaler.store.trail import SqlTrail
@@ -224,3 +224,65 @@ def test_f69_undo_does_not_put_the_old_size_on_the_new_target(tmp_path, monkeypa
     assert "loadline undo" in shell(f"explain {made.id}").out, "the other pool's action still stands"
     (web,) = [action for action in made.actions if action.target == "web"]
     assert "is another target" not in shell(f"undo {web.id} --dry-run").err
+
+
+def providers(text):
+    """A configuration with one pool, web, of the provider that the text declares."""
+    return (
+        "pools:\n  web: {provider: PROVIDER, target: TARGET, minimum: 1, maximum: 9,\n"
+        "        demands: [{series: rps, unit_capacity: 10}]}\n" + text
+    )
+
+
+AWS = "providers: {aws: {shop: {region: eu-west-1, role_arn: 'arn:aws:iam::111122223333:role/a'}}}\n"
+GOOGLE = "providers: {google: {shop: {project: shop}}}\n"
+TARGETS = {"aws": "asg/web", "google": "zones/a/web", "kubernetes": "deployment/shop/web"}
+CLUSTER = "providers: {kubernetes: {shop: {kubeconfig: ./a, context: live}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "same"),
+    [
+        (AWS, "eu-west-1", "eu-west-2", False),
+        (AWS, "111122223333", "444455556666", False),
+        (AWS, "role/a", "role/b", True),
+        (AWS, "TARGET", "asg/api", False),
+        (AWS, "'arn:aws:iam::111122223333:role/a'", "'', profile: live", False),
+        (GOOGLE, "project: shop", "project: other", False),
+        (CLUSTER, "context: live", "context: trial", False),
+        (CLUSTER, "./a", "./b", False),
+    ],
+)
+def test_f69_what_makes_another_place(tmp_path, text, old, new, same):
+    """Another region, account, project, cluster or id is another place, another role of one account not."""
+    kind = text.split("{")[1].split(":")[0]
+    whole = providers(text).replace("PROVIDER", f"{kind}/shop")
+    found = []
+    for at, written in enumerate((whole, whole.replace(old, new))):
+        file = tmp_path / f"{at}.yaml"
+        file.write_text(written.replace("TARGET", TARGETS[kind]))
+        read = config.load(str(file))
+        found.append(settings_targets.places(read.pools.values(), read.providers)["web"])
+    assert (found[0] == found[1]) is same, found
+
+
+def test_a_place_holds_no_secret(tmp_path):
+    """The words before an @ of an address are not kept in a trail from which nothing can be taken."""
+    file = tmp_path / "a.yaml"
+    address = (
+        "providers: {aws: {shop: {region: eu-west-1, endpoint_url: 'https://u:hush@aws.local:5000/x'}}}\n"
+    )
+    file.write_text(providers(address).replace("PROVIDER", "aws/shop").replace("TARGET", "asg/web"))
+    read = config.load(str(file))
+    (place,) = settings_targets.places(read.pools.values(), read.providers).values()
+    assert place == "aws region=eu-west-1 endpoint_url=aws.local:5000 asg/web"
+
+
+def test_f69_the_program_itself_tells_the_places(tmp_path):
+    """What `build` makes writes and judges by the places of its configuration: trail and verdicts."""
+    for target in ("old", "new"):
+        file = small.write(tmp_path, with_target(target)) / "loadline.yaml"
+        app = bootstrap.build(config.load(str(file)), SetClock(NOW))
+        assert app.trail._places == app.verdicts._places
+        assert app.trail._places["api"] == f"fake {target}"
+        app.close()
