@@ -10,7 +10,7 @@ import pytest
 
 from autoscaler.clock import SetClock
 from autoscaler.connections import GoogleProvider
-from autoscaler.errors import Denied, Invalid
+from autoscaler.errors import Denied, Invalid, Throttled
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers import google, kubernetes
 from autoscaler.providers.aws.marks import LAST_KEY, ORIGINAL_MINIMUM
@@ -226,10 +226,11 @@ def test_f45_a_hand_on_a_scheduled_floor_is_told_from_it(address, monkeypatch):
     pools = world.provider()
     hours = [(START + timedelta(hours=1 + hour), size) for hour, size in enumerate((5, 7))]
     pools.outlast("asg/web", hours)
+    world.clock.advance(2 * 3600)
     for size, minimum in ((5, 2), (7, 2), (6, 6)):
         scaling.update_auto_scaling_group(AutoScalingGroupName="web", MinSize=size)
         assert pools.read("asg/web").minimum == minimum
-    pools.outlast("asg/web", hours[:1])
+    pools.outlast("asg/web", [(world.clock.now() + timedelta(hours=1), 5)])
     standing = scaling.describe_scheduled_actions(AutoScalingGroupName="web")["ScheduledUpdateGroupActions"]
     assert {one["MinSize"] for one in standing} == {6}
     with pytest.raises(Invalid):
@@ -237,3 +238,70 @@ def test_f45_a_hand_on_a_scheduled_floor_is_told_from_it(address, monkeypatch):
     pools.resize("asg/web", 8, version=pools.read("asg/web").version, key="k2")
     pools.release("asg/web", version=pools.read("asg/web").version, key="r")
     assert (world.described()[0]["MinSize"], world.described()[1]) == (6, {})
+
+
+def test_f45_a_hand_that_sets_what_is_planned_for_later_is_the_owners(address, monkeypatch):
+    """Before the first scheduled floor can have come true, a minimum like one of them is the owner's."""
+    world = Aws(address, monkeypatch)
+    scaling = world.group(minimum=2, maximum=20, desired=9)
+    world.track()
+    pools = world.provider()
+    pools.outlast("asg/web", [(START + timedelta(hours=2 + hour), 5 + hour) for hour in range(4)])
+    scaling.update_auto_scaling_group(AutoScalingGroupName="web", MinSize=6)
+    read = pools.read("asg/web")
+    assert (read.minimum, read.labels[ORIGINAL_SIZE]) == (6, "6")
+    with pytest.raises(Invalid):
+        pools.resize("asg/web", 3, version=read.version, key="k")
+    pools.release("asg/web", version=read.version, key="r")
+    assert world.described()[0]["MinSize"] == 6
+
+
+def test_f45_an_action_that_could_not_be_taken_back_is_ours_still(address, monkeypatch):
+    """What stands while new floors are left is in the mark: comes it true, it is not the owner's."""
+    world = Aws(address, monkeypatch)
+    scaling = world.group(minimum=2, maximum=20, desired=9)
+    pools = world.provider()
+    pools.outlast("asg/web", [(START + timedelta(hours=2), 12), (START + timedelta(hours=3), 7)])
+    world.refuse("autoscaling:BatchDeleteScheduledAction", "Throttling")
+    with pytest.raises(Throttled):
+        pools.outlast("asg/web", [(START + timedelta(hours=4), 5), (START + timedelta(hours=5), 6)])
+    world.clock.advance(2 * 3600)
+    scaling.update_auto_scaling_group(AutoScalingGroupName="web", MinSize=12)
+    assert pools.read("asg/web").minimum == 2
+    world.fault("autoscaling:BatchDeleteScheduledAction", None)
+    pools.outlast("asg/web", [(START + timedelta(hours=7), 5)])
+    assert pools.read("asg/web").minimum == 2, "what stands now stays ours when other floors are left"
+    pools.release("asg/web", version=pools.read("asg/web").version, key="r")
+    assert world.described()[0]["MinSize"] == 2
+
+
+def test_f45_a_floor_that_was_moved_by_hand_shows_it_after_floors_are_left_too(address, monkeypatch):
+    """The original size of a floor is the owner's minimum, whatever was written of it first."""
+    world = Aws(address, monkeypatch)
+    scaling = world.group(minimum=2, maximum=20, desired=9)
+    world.track()
+    pools = world.provider()
+    pools.resize("asg/web", 8, version=pools.read("asg/web").version, key="k")
+    scaling.update_auto_scaling_group(AutoScalingGroupName="web", MinSize=6)
+    for ahead in (2, 3):
+        pools.outlast("asg/web", [(START + timedelta(hours=ahead), 9)])
+        assert pools.read("asg/web").labels[ORIGINAL_SIZE] == "6"
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_pool_with_scheduled_floors_alone_is_given_back(address, monkeypatch, tracked):
+    """It bears a mark, so that a release finds it; nothing is resized, and the actions go."""
+    world = Aws(address, monkeypatch)
+    scaling = world.group(minimum=2, maximum=20, desired=9)
+    if tracked:
+        world.track()
+    pools = world.provider()
+    pools.outlast("asg/web", [(START + timedelta(hours=2), 9)])
+    read = pools.read("asg/web")
+    assert read.labels[ORIGINAL_SIZE] == str(read.desired)
+    pools.resize("asg/web", 10, version=read.version, key="k")
+    assert world.described()[1][ORIGINAL_SIZE] == str(read.desired)
+    after = pools.read("asg/web")
+    pools.release("asg/web", version=after.version, key="r")
+    assert scaling.describe_scheduled_actions(AutoScalingGroupName="web")["ScheduledUpdateGroupActions"] == []
+    assert (pools.read("asg/web").desired, world.described()[1]) == (read.desired, {})

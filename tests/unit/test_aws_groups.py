@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +15,7 @@ from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws.groups import restored, wanted
 from autoscaler.providers.aws.kinds import Seen
 from autoscaler.providers.aws.marks import OURS, Mark, Minimum, mark_on, minimum_on, written
-from autoscaler.providers.aws.schedules import PREFIX, floors
+from autoscaler.providers.aws.schedules import AHEAD, PREFIX, floors
 from policies.model import Pool, PoolKind
 from policies.plan import Guard
 from tests.worlds.aws import START
@@ -180,7 +182,7 @@ def test_no_wish_leaves_a_size_outside_its_bounds(drawn, size, floor):
     after = group | wanted(group, size, floor=floor)
     assert after["MinSize"] <= max(after["DesiredCapacity"], after["MinSize"]) <= after["MaxSize"]
     assert after["MinSize" if floor else "DesiredCapacity"] == size
-    back = group | restored(group, marks)
+    back = group | restored(group, marks, START)
     assert back["MinSize"] <= back["DesiredCapacity"] <= back["MaxSize"]
 
 
@@ -194,27 +196,43 @@ def test_a_mark_is_read_as_it_was_written(key, size, floor):
 
 
 counts = st.integers(0, 99_999)
-few = st.lists(counts, max_size=2, unique=True).map(tuple)
 day = st.lists(counts, max_size=26, unique=True).map(sorted).map(tuple)
 
 
-@given(st.builds(Minimum, own=counts, put=few, planned=day), counts)
+moments = st.none() | st.integers(-(10**6), 10**6).map(lambda minute: START + timedelta(minutes=minute))
+puts = st.lists(counts, max_size=3, unique=True).map(tuple)
+
+
+@given(st.builds(Minimum, own=counts, put=puts, planned=day, since=moments), counts)
 def test_a_minimum_is_the_owners_unless_it_is_known_to_be_ours(minimum, now):
     """A tag holds it, and it is read again; any other value that stands there is a new one of the owner."""
     labels = {OURS[1]: minimum.text()}
     assert len(minimum.text()) <= 256
+    assert re.fullmatch(r"[\w .:/=+@-]*", minimum.text())
+    since = minimum.since if minimum.planned else None
+    later = since or START
     for ours in (minimum.own, *minimum.put, *minimum.planned):
-        assert minimum_on(labels, ours) == minimum
+        assert minimum_on(labels, ours, later) == replace(minimum, since=since)
+    moved = Minimum(own=now, planned=minimum.planned, since=since, moved=True)
     if now not in {minimum.own, *minimum.put, *minimum.planned}:
-        assert minimum_on(labels, now) == Minimum(own=now, planned=minimum.planned, moved=True)
-    assert minimum_on({}, now) == Minimum(own=now)
+        assert minimum_on(labels, now, later) == moved
+    if now not in {minimum.own, *minimum.put} and since is not None:
+        assert minimum_on(labels, now, since - timedelta(minutes=1)) == moved
+    assert minimum_on({}, now, START) == Minimum(own=now)
+
+
+def test_a_tag_of_before_tells_no_moment():
+    """Floors that were planned without one may stand at any time."""
+    labels = {OURS[1]: "2 set: 6 8 planned: 5 7"}
+    assert minimum_on(labels, 7, START) == Minimum(own=2, put=(6, 8), planned=(5, 7))
+    assert minimum_on(labels, 9, START).moved
 
 
 @pytest.mark.parametrize("last", [True, False])
 def test_a_mark_without_what_was_set_counts_with_the_last_key(last):
     """Tags of before say it by the last key alone, where that was a floor's; else nobody knows."""
     labels = {OURS[1]: "2", OURS[3]: Mark(key="k", size=6, at=START, floor=last).text()}
-    assert minimum_on(labels, 6).own == (2 if last else 6)
+    assert minimum_on(labels, 6, START).own == (2 if last else 6)
 
 
 def seen(minimum=2, maximum=10, **labels):
@@ -237,7 +255,7 @@ def seen(minimum=2, maximum=10, **labels):
 def test_floors_are_within_the_owners_minimum_and_the_maximum(wished, low, high):
     """Each floor lies between the owner's minimum and the maximum; the last one is that minimum."""
     moments = [(START + timedelta(hours=1 + hour), size) for hour, size in enumerate(wished)]
-    found = sorted(floors(seen(low, high), moments, after=START).values())
+    found = sorted(floors(seen(low, high), moments, at=START - AHEAD).values())
     assert [at for at, _ in found] == [START + timedelta(hours=1 + hour) for hour in range(len(wished) + 1)]
     assert all(low <= floor <= high for _, floor in found)
     assert found[-1][1] == low
@@ -245,7 +263,7 @@ def test_floors_are_within_the_owners_minimum_and_the_maximum(wished, low, high)
 
 def test_floors_that_begin_already_are_left_out():
     """What AWS would refuse as past is not asked for; the end stays."""
-    found = floors(seen(), [(START, 5), (START + timedelta(hours=1), 6)], after=START)
+    found = floors(seen(), [(START, 5), (START + timedelta(hours=1), 6)], at=START - AHEAD)
     assert [floor for _, floor in sorted(found.values())] == [6, 2]
 
 
@@ -259,7 +277,7 @@ def test_floors_that_begin_already_are_left_out():
 def test_moments_that_do_not_rise_or_have_no_zone_are_invalid(moments):
     """Floors need moments that are told apart."""
     with pytest.raises(Invalid):
-        floors(seen(), [(at, 5) for at in moments], after=START)
+        floors(seen(), [(at, 5) for at in moments], at=START - AHEAD)
 
 
 def scheduled(world):
@@ -306,6 +324,7 @@ def test_a_floor_that_came_true_does_not_become_the_owners(world):
     """After an action raised MinSize the owner's is still known, may be gone below to, and comes back."""
     pools = world.provider()
     pools.outlast(WEB, hours(7, 8))
+    world.clock.advance(3600)
     scaling = world.somebody("autoscaling")
     world.inside().min_size = 7
     scaling.set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=7)

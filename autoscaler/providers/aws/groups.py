@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from autoscaler.errors import InsufficientCapacity, NotFound, ProviderError
@@ -76,7 +77,7 @@ class Groups:
         if shortage and size > pool.desired:
             raise InsufficientCapacity(f"{pool.id} waits for instances already: {shortage}")
         wish = wanted(group, size, floor=mark.floor)
-        least = minimum_on(pool.labels, group["MinSize"])
+        least = minimum_on(pool.labels, group["MinSize"], self.account.clock.now())
         marks = _originals(group, pool, wish, least) | {LAST_KEY: mark.text()}
         self._tag(_name(group), first_of(pool.labels, marks, least, floor=mark.floor))
         if set(wish) == {"DesiredCapacity"}:
@@ -93,7 +94,7 @@ class Groups:
 
     def give_back(self, seen: Seen) -> None:
         """Restore bounds and, where we set it, the size; then the marks go."""
-        wish = restored(seen.raw, seen.pool.labels)
+        wish = restored(seen.raw, seen.pool.labels, self.account.clock.now())
         name = _name(seen.raw)
         if wish:
             self.account.asking.change(
@@ -102,10 +103,14 @@ class Groups:
         marks = [key for key in OURS if key in seen.pool.labels]
         self.account.asking.change("autoscaling:DeleteTags", Tags=[_tag_of(name, key) for key in marks])
 
-    def mark_minimum(self, seen: Seen, floors: Iterable[int]) -> None:
-        """Write the owner's minimum and the floors on the group, before scheduled actions set these."""
+    def mark_minimum(self, seen: Seen, floors: Iterable[tuple[datetime, int]]) -> None:
+        """Write the owner's minimum and the floors on the group, before scheduled actions set these.
+
+        `floors`: each with when it begins, also those that stand and are to go: they may yet come true.
+        """
         now = seen.raw["MinSize"]
-        text = minimum_on(seen.pool.labels, now).planning(floors, now=now).text()
+        least = minimum_on(seen.pool.labels, now, self.account.clock.now())
+        text = least.planning(floors, now=now).text()
         if seen.pool.labels.get(ORIGINAL_MINIMUM) != text:
             self._tag(_name(seen.raw), {ORIGINAL_MINIMUM: text})
 
@@ -194,9 +199,9 @@ def wanted(group: Mapping[str, Any], size: int, *, floor: bool) -> dict[str, int
     return wish
 
 
-def restored(group: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, int]:
+def restored(group: Mapping[str, Any], labels: Mapping[str, str], at: datetime) -> dict[str, int]:
     """What makes the group as before us; its size only where we set that, and within its bounds."""
-    low = minimum_on(labels, group["MinSize"]).own
+    low = minimum_on(labels, group["MinSize"], at).own
     high = count_on(labels, ORIGINAL_MAXIMUM)
     high = group["MaxSize"] if high is None else max(low, high)
     wish = {bound: value for bound, value in (("MinSize", low), ("MaxSize", high)) if value != group[bound]}

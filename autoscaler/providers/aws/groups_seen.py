@@ -40,12 +40,13 @@ def describe(group: Mapping[str, Any], around: Around, account: Account) -> Pool
     tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in group.get("Tags", ())}
     lever = _lever(tags, around.policies)
     last = mark_on(tags)
-    least = minimum_on(tags, group["MinSize"])
+    least = minimum_on(tags, group["MinSize"], account.clock.now())
+    size = group["MinSize"] if lever else group["DesiredCapacity"]
     return Pool(
         id=f"asg/{group['AutoScalingGroupName']}",
         provider=account.settings.name,
         kind=PoolKind.INSTANCE_GROUP,
-        desired=group["MinSize"] if lever else group["DesiredCapacity"],
+        desired=size,
         ready=_ready(group),
         minimum=min(least.own, group["MinSize"]),
         maximum=most(group["MaxSize"], account),
@@ -53,7 +54,7 @@ def describe(group: Mapping[str, Any], around: Around, account: Account) -> Pool
         lead_time_s=account.settings.lead_time_s,
         last_scaled_at=None if last is None else last.at,
         version=_version(group, around, tags, lever),
-        labels={**_facts(group), **shown(tags, least, floor=bool(lever))},
+        labels={**_facts(group), **shown(tags, least, floor=bool(lever), size=size)},
         protected=bool(_standing(group)) and all(one.get("ProtectedFromScaleIn") for one in _standing(group)),
         obstacles=tuple(_obstacles(group, around, tags)),
         lever=lever,

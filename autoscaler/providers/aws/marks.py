@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from autoscaler.ports import ORIGINAL_SIZE
 from policies.model import digest, iso
@@ -15,8 +15,9 @@ ORIGINAL_MAXIMUM = "loadline.dev/original-maximum"
 LAST_KEY = "loadline.dev/last-key"
 OURS = (ORIGINAL_SIZE, ORIGINAL_MINIMUM, ORIGINAL_MAXIMUM, LAST_KEY)
 
+MOST_PUT = 3  # what our last change found and set, and a floor that came true since
 _WRITABLE = re.compile(r"[A-Za-z0-9_.:/=+@-]{1,180}")  # a tag's value has 256 characters, of few kinds
-_MINIMUM = re.compile(r"(\d+)(?: set:((?: \d+)+))?(?: planned:((?: \d+)+))?")
+_MINIMUM = re.compile(r"(\d+)(?: set:((?: \d+)+))?(?: planned:(?: (\S+Z))?((?: \d+)+))?")
 _MARK = re.compile(r"(\S+) (\d+) (\S+) (size|floor)")
 
 
@@ -64,47 +65,71 @@ class Minimum:
     """The owner's own minimum of a pool, and which other ones may stand there because of us.
 
     `put`: what our last change found and set, for it is marked before it is done. `planned`: floors that
-    scheduled actions set. `moved`: the owner set another one than the marks say.
+    scheduled actions set, none before `since` (aware; None: it may have been any time). `moved`: the owner
+    set another one than the marks say.
     """
 
     own: int
     put: tuple[int, ...] = ()
     planned: tuple[int, ...] = ()
+    since: datetime | None = None
     moved: bool = False
 
     def text(self) -> str:
-        """As the tag's value: `2 set: 6 8 planned: 5 7`."""
+        """As the tag's value: `2 set: 6 8 planned: 2026-03-02T10:00Z 5 7`."""
         parts = [str(self.own)]
         parts += ["set:", *map(str, self.put)] if self.put else []
-        parts += ["planned:", *map(str, self.planned)] if self.planned else []
+        begin = [] if self.since is None else [f"{self.since.astimezone(UTC):%Y-%m-%dT%H:%MZ}"]
+        parts += ["planned:", *begin, *map(str, self.planned)] if self.planned else []
         return " ".join(parts)
 
     def then(self, *put: int) -> Minimum:
         """The same after a change that finds and sets those."""
         return replace(self, put=tuple(dict.fromkeys(put)))
 
-    def planning(self, floors: Iterable[int], *, now: int) -> Minimum:
-        """The same with those floors planned; `now` stays ours where an earlier plan set it."""
-        return replace(self, planned=tuple(sorted({*floors} | ({now} & {*self.planned}))))
+    def planning(self, floors: Iterable[tuple[datetime, int]], *, now: int) -> Minimum:
+        """The same with those floors planned, each with when it begins; `now` stays ours where it is."""
+        begun = [now] if now != self.own else []
+        steps = list(floors)
+        return replace(
+            self,
+            put=tuple(dict.fromkeys((*self.put, *begun)))[-MOST_PUT:],
+            planned=tuple(sorted({floor for _, floor in steps})),
+            since=min((at for at, _ in steps), default=None),
+        )
 
 
-def minimum_on(labels: Mapping[str, str], now: int) -> Minimum:
-    """What the tags say of a minimum that is `now`. One that is not known to be ours is the owner's."""
+def minimum_on(labels: Mapping[str, str], now: int, at: datetime) -> Minimum:
+    """What the tags say of a minimum that is `now`, at `at`; what is not known to be ours is the owner's."""
     found = _MINIMUM.fullmatch(labels.get(ORIGINAL_MINIMUM, ""))
     if found is None:
         return Minimum(own=now)
-    put, planned = (tuple(map(int, (part or "").split())) for part in found.groups()[1:])
+    put, planned = (tuple(map(int, (part or "").split())) for part in (found[2], found[4]))
+    since = _moment(found[3])
+    begun = planned if since is None or since <= at else ()
     last = mark_on(labels)
-    known = {int(found[1]), *put, *planned} | ({last.size} if last is not None and last.floor else set())
+    known = {int(found[1]), *put, *begun} | ({last.size} if last is not None and last.floor else set())
     if now not in known:
-        return Minimum(own=now, planned=planned, moved=True)
-    return Minimum(own=int(found[1]), put=put, planned=planned)
+        return Minimum(own=now, planned=planned, since=since, moved=True)
+    return Minimum(own=int(found[1]), put=put, planned=planned, since=since)
 
 
-def shown(labels: Mapping[str, str], minimum: Minimum, *, floor: bool) -> Mapping[str, str]:
-    """The labels of a pool: the original size of a floor is the owner's minimum, also one that moved."""
-    if floor and minimum.moved and ORIGINAL_SIZE in labels:
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def shown(labels: Mapping[str, str], minimum: Minimum, *, floor: bool, size: int) -> Mapping[str, str]:
+    """The labels of a pool whose `size` (or floor) that is: what it was before us, wherever a mark stands.
+
+    That of a floor is the owner's minimum. Where there are scheduled floors alone, no size was ever changed.
+    """
+    if floor and (ORIGINAL_SIZE in labels or ORIGINAL_MINIMUM in labels):
         return {**labels, ORIGINAL_SIZE: str(minimum.own)}
+    if ORIGINAL_MINIMUM in labels and LAST_KEY not in labels:
+        return {**labels, ORIGINAL_SIZE: str(size)}
     return labels
 
 
@@ -117,6 +142,8 @@ def first_of(
 ) -> dict[str, str]:
     """The marks to write: what was there before us once, the last key and a minimum that moved each time."""
     anew = {LAST_KEY, ORIGINAL_MINIMUM}
+    if LAST_KEY not in labels:  # then no size was changed yet, whatever is shown
+        anew |= {ORIGINAL_SIZE}
     if minimum is not None and minimum.moved:
         marks = {ORIGINAL_MINIMUM: minimum.text(), **marks}
         anew |= {ORIGINAL_SIZE} if floor else set()

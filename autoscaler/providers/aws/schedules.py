@@ -29,12 +29,14 @@ class Schedules:
 
     def leave(self, name: str, seen: Seen, sizes: Sequence[tuple[datetime, int]]) -> Sequence[Gap]:
         """See `Outlasts.outlast`. Invalid for moments that do not rise or have no zone."""
-        wanted = floors(seen, sizes, after=self.account.clock.now() + AHEAD)
+        wanted = floors(seen, sizes, at=self.account.clock.now())
         standing = self._standing(name)
         gone = [one for one in standing if one not in wanted]
         new = {one: floor for one, floor in wanted.items() if standing.get(one) != floor}
         if new:
-            self.groups.mark_minimum(seen, (floor for _, floor in wanted.values()))
+            self.groups.mark_minimum(
+                seen, [step for step in (*wanted.values(), *standing.values()) if step[1] >= 0]
+            )
         gaps = [*self._delete(name, gone), *self._put(name, new)]
         if new and any(
             one["ProcessName"] == "ScheduledActions" for one in seen.raw.get("SuspendedProcesses", ())
@@ -94,20 +96,20 @@ class Schedules:
 
 
 def floors(
-    seen: Seen, sizes: Sequence[tuple[datetime, int]], *, after: datetime
+    seen: Seen, sizes: Sequence[tuple[datetime, int]], *, at: datetime
 ) -> dict[str, tuple[datetime, int]]:
-    """Each floor that begins later than `after`, by its action's name, and the end: the owner's own."""
-    if any(at.tzinfo is None for at, _ in sizes):
+    """Each floor that begins later than AHEAD of `at`, by its action's name, and the end: the owner's own."""
+    if any(begin.tzinfo is None for begin, _ in sizes):
         raise Invalid(f"{seen.pool.id}: a moment of the floors has no time zone")
     if any(later[0] <= earlier[0] for earlier, later in pairwise(sizes)):
         raise Invalid(f"{seen.pool.id}: the moments of the floors do not rise")
     if not sizes:
         return {}
-    low = minimum_on(seen.pool.labels, seen.raw["MinSize"]).own
+    low = minimum_on(seen.pool.labels, seen.raw["MinSize"], at).own
     high = max(low, seen.raw["MaxSize"])
     step = sizes[-1][0] - sizes[-2][0] if len(sizes) > 1 else HOUR
-    steps = [*((at, max(low, min(high, size))) for at, size in sizes), (sizes[-1][0] + step, low)]
-    return {_name(at): (at.astimezone(UTC), floor) for at, floor in steps if at > after}
+    steps = [*((begin, max(low, min(high, size))) for begin, size in sizes), (sizes[-1][0] + step, low)]
+    return {_name(begin): (begin.astimezone(UTC), floor) for begin, floor in steps if begin > at + AHEAD}
 
 
 def _name(at: datetime) -> str:

@@ -94,7 +94,7 @@ class Services:
         bounds, least = {}, None
         if target is not None:
             bounds["MinCapacity"] = size
-            least = minimum_on(seen.pool.labels, target["MinCapacity"])
+            least = minimum_on(seen.pool.labels, target["MinCapacity"], self.account.clock.now())
             marks[ORIGINAL_MINIMUM] = least.then(target["MinCapacity"], size).text()
             if size > target["MaxCapacity"]:
                 bounds["MaxCapacity"] = size
@@ -115,7 +115,7 @@ class Services:
         high = count_on(labels, ORIGINAL_MAXIMUM)
         size, last = count_on(labels, ORIGINAL_SIZE), mark_on(labels)
         if target is not None and ORIGINAL_MINIMUM in labels:
-            low = minimum_on(labels, target["MinCapacity"]).own
+            low = minimum_on(labels, target["MinCapacity"], self.account.clock.now()).own
             most_again = {} if high is None else {"MaxCapacity": max(low, high)}
             self._register(service, {"MinCapacity": low} | most_again)
         elif target is None and size is not None and last is not None and not last.floor:
@@ -178,12 +178,13 @@ def describe(service: Mapping[str, Any], target: Target | None, account: Account
     labels = {str(tag["key"]): str(tag.get("value", "")) for tag in service.get("tags") or ()}
     last = mark_on(labels)
     low = 0 if target is None else target["MinCapacity"]
-    least = Minimum(own=low) if target is None else minimum_on(labels, low)
+    size = service["desiredCount"] if target is None else low
+    least = Minimum(own=low) if target is None else minimum_on(labels, low, account.clock.now())
     return Pool(
         id=f"ecs/{_last(service['clusterArn'])}/{service['serviceName']}",
         provider=account.settings.name,
         kind=PoolKind.DEPLOYMENT,
-        desired=service["desiredCount"] if target is None else low,
+        desired=size,
         ready={account.settings.account.region: service["runningCount"]},
         minimum=min(least.own, low),
         maximum=MOST_TASKS if target is None else min(MOST_TASKS, most(target["MaxCapacity"], account)),
@@ -192,7 +193,7 @@ def describe(service: Mapping[str, Any], target: Target | None, account: Account
         last_scaled_at=None if last is None else last.at,
         version=_version(service, target),
         labels={"ecs/launch-type": str(service.get("launchType", ""))}
-        | dict(shown(labels, least, floor=target is not None)),
+        | dict(shown(labels, least, floor=target is not None, size=size)),
         obstacles=tuple(_obstacles(service, target)),
         lever="" if target is None else "MinCapacity beside Application Auto Scaling",
     )
