@@ -14,7 +14,7 @@ from autoscaler.errors import Invalid
 from autoscaler.ports import ORIGINAL_SIZE
 from autoscaler.providers.aws.groups import restored, wanted
 from autoscaler.providers.aws.kinds import Seen
-from autoscaler.providers.aws.marks import OURS, Mark, Minimum, mark_on, minimum_on, written
+from autoscaler.providers.aws.marks import APART, OURS, Mark, Minimum, mark_on, minimum_on, written
 from autoscaler.providers.aws.schedules import AHEAD, PREFIX, floors
 from policies.model import Pool, PoolKind
 from policies.plan import Guard
@@ -217,7 +217,7 @@ def test_a_minimum_is_the_owners_unless_it_is_known_to_be_ours(minimum, now):
     if now not in {minimum.own, *minimum.put, *minimum.planned}:
         assert minimum_on(labels, now, later) == moved
     if now not in {minimum.own, *minimum.put} and since is not None:
-        assert minimum_on(labels, now, since - timedelta(minutes=1)) == moved
+        assert minimum_on(labels, now, since - APART - timedelta(minutes=1)) == moved
     assert minimum_on({}, now, START) == Minimum(own=now)
 
 

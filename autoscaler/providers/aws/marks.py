@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from autoscaler.ports import ORIGINAL_SIZE
 from policies.model import digest, iso
@@ -15,6 +15,7 @@ ORIGINAL_MAXIMUM = "loadline.dev/original-maximum"
 LAST_KEY = "loadline.dev/last-key"
 OURS = (ORIGINAL_SIZE, ORIGINAL_MINIMUM, ORIGINAL_MAXIMUM, LAST_KEY)
 
+APART = timedelta(minutes=5)  # how far the clock of AWS may be ahead of ours: then its calls are refused
 MOST_PUT = 3  # what our last change found and set, and a floor that came true since
 _WRITABLE = re.compile(r"[A-Za-z0-9_.:/=+@-]{1,180}")  # a tag's value has 256 characters, of few kinds
 _MINIMUM = re.compile(r"(\d+)(?: set:((?: \d+)+))?(?: planned:(?: (\S+Z))?((?: \d+)+))?")
@@ -106,7 +107,7 @@ def minimum_on(labels: Mapping[str, str], now: int, at: datetime) -> Minimum:
         return Minimum(own=now)
     put, planned = (tuple(map(int, (part or "").split())) for part in (found[2], found[4]))
     since = _moment(found[3])
-    begun = planned if since is None or since <= at else ()
+    begun = planned if since is None or since - APART <= at else ()
     last = mark_on(labels)
     known = {int(found[1]), *put, *begun} | ({last.size} if last is not None and last.floor else set())
     if now not in known:

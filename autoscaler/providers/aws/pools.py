@@ -89,6 +89,7 @@ class AwsPools:
         _refuse_stale(seen.pool, version)
         if pool_id.startswith("asg/"):
             self._schedules.clear(name)
+            seen = _seen(kind, name)  # one of them may have come true since
         kind.give_back(seen)
         return self._after(pool_id)
 
