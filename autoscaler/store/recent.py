@@ -56,7 +56,8 @@ class Recent:
         kept = self._kept.get(unique_id)
         new = None if kept is None else kept.new(grid, start, steps)
         if kept is None or new is None:
-            kept = self._kept[unique_id] = _Kept.of(unique_id, _reaching(grid, start, steps), start, steps)
+            there = _reaching(grid, start, steps)  # none where the window lies in a hole between chunks
+            kept = self._kept[unique_id] = _Kept.of(unique_id, there, start, steps, grid[0].step_s)
         else:
             kept.take(unique_id, new, _reaching(grid, start, steps))
         return Series(
@@ -78,8 +79,7 @@ class _Kept:
     chunks: dict[_Mark, tuple[int, int]]  # what is in it: where each chunk begins and ends, seconds
 
     @classmethod
-    def of(cls, unique_id: str, chunks: Sequence[Chunk], start: int, steps: int) -> _Kept:
-        step_s = chunks[0].step_s
+    def of(cls, unique_id: str, chunks: Sequence[Chunk], start: int, steps: int, step_s: int) -> _Kept:
         # By as much as its name says more: not all arrays are laid out anew in one turn.
         spare_s = SPARE_S + zlib.crc32(unique_id.encode()) % SPARE_S
         y = overlay(unique_id, chunks, start, steps + spare_s // step_s)

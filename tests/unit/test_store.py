@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
@@ -196,6 +196,7 @@ def test_a_window_is_read(history):
         max_size=12,
     )
 )
+@example([(60, [np.nan], False, 0), (0, [np.nan], False, 1)])
 def test_what_is_read_again_is_what_is_stored(turns):
     """`recent` says what `read` says, whoever wrote and whatever was revised; what it said never changes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -253,6 +254,16 @@ def test_turns_that_overlap_are_packed_whatever_their_size(turns):
         first = int(np.argmax(np.isfinite(known)))
         assert np.array_equal(found.y, known[first : first + len(found.y)], equal_nan=True)
         engine.dispose()
+
+
+def test_a_window_within_a_hole_is_absent(history):
+    """Between two chunks nothing is known: the steps are there, and absent."""
+    history.append(series([1, 2], at=0))
+    history.append(series([3, 4], at=500))
+    window = (START + timedelta(minutes=100), START + timedelta(minutes=160))
+    (found,), (wanted,) = history.recent(["web"], *window), history.read(["web"], *window)
+    assert np.isnan(found.y).all()
+    assert (found.start, len(found.y)) == (wanted.start, len(wanted.y)) == (window[0], 60)
 
 
 def test_what_was_unpacked_is_not_unpacked_again(history, monkeypatch):
