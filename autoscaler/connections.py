@@ -45,7 +45,8 @@ class AwsProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleProvider:
-    """Managed instance groups of one project. `locations` are zones and regions, none for all of them.
+    """Pools of one project. `locations` are zones and regions, none for all of them. `kinds` are those that
+    are listed: mig (groups), gce (instances that are started and stopped).
 
     `credentials_file` is that of a service account, "" for what the environment gives; `endpoint_url` is
     another server's, asked without credentials.
@@ -54,6 +55,7 @@ class GoogleProvider:
     name: str
     project: str
     locations: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("mig",)
     credentials_file: str = ""
     endpoint_url: str = ""
     raise_maximum: bool = False

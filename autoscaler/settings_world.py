@@ -257,11 +257,14 @@ class AwsSection(AwsAccountSection):
 
 
 class GoogleSection(Section):
-    """Managed instance groups of a project."""
+    """Managed instance groups and instances of a project."""
 
     project: Text = Field(description="The project.")
     locations: list[Name] = Field(
         default_factory=list, description="Zones and regions looked at; left out: all."
+    )
+    kinds: list[Literal["mig", "gce"]] = Field(
+        default=["mig"], min_length=1, description="What is listed: groups, instances by their label."
     )
     credentials_file: PathText | None = Field(
         default=None, description="A service account's key; left out: what the environment gives."
@@ -276,6 +279,7 @@ class GoogleSection(Section):
             name=name,
             project=self.project,
             locations=tuple(self.locations),
+            kinds=tuple(self.kinds),
             endpoint_url=self.endpoint_url,
             raise_maximum=self.raise_maximum,
             lead_time_s=self.lead_time,

@@ -63,12 +63,18 @@ def test_the_provider_says_what_it_can_and_needs(cloud):
 
 def test_the_declared_permissions_are_those_that_are_used(api, cloud):
     """Reading needs every one of PERMISSIONS and none besides; acting every one of ACTING."""
+    for number in range(2):
+        api.instance("us-central1-a", f"dev-{number}", pool="dev", status=("RUNNING", "TERMINATED")[number])
+    cloud = connected(api, kinds=("mig", "gce"))
     cloud.list()
     assert {cloud.read(WEB).id, cloud.read(SHOP).id} == {WEB, SHOP}
     assert api.used == set(google.PERMISSIONS)
     api.used.clear()
     resized(cloud, WEB, 5, "k1")
     resized(cloud, SHOP, 5, "k2")
+    resized(cloud, "gce/dev", 2, "k3")
+    api.settle_instances()
+    resized(cloud, "gce/dev", 1, "k4")
     assert api.used - set(google.PERMISSIONS) == set(google.ACTING)
 
 
@@ -308,6 +314,7 @@ def test_a_freeze_is_read_and_moves_no_version(api, cloud, pool_id):
 def test_a_denied_listing_names_the_permission(api, cloud, permission, pool_id):
     """Without a right to read the listing, or the reading, is Denied and names the right; zones are a Gap."""
     api.denied.add(permission)
+    cloud = connected(api, kinds=("mig", "gce"))
     if permission == "compute.zones.list":
         pools, gaps = cloud.list()
         assert len(pools) == 2

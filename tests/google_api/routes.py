@@ -12,10 +12,14 @@ LISTING = frozenset({"maxResults", "pageToken", "returnPartialSuccess"})
 
 GROUPS = r"/(?P<scope>zones|regions)/(?P<location>[^/]+)/instanceGroupManagers/(?P<name>[^/]+)"
 SCALERS = r"/(?P<scope>zones|regions)/(?P<location>[^/]+)/autoscalers"
+INSTANCE = r"/zones/(?P<location>[^/]+)/instances/(?P<name>[^/]+)"
 MANAGERS = "compute.instanceGroupManagers"
 ROUTES = (
     ("GET", "/aggregated/instanceGroupManagers", f"{MANAGERS}.list", "list_groups", LISTING),
     ("GET", "/aggregated/autoscalers", "compute.autoscalers.list", "list_scalers", LISTING),
+    ("GET", "/aggregated/instances", "compute.instances.list", "list_instances", LISTING | {"filter"}),
+    ("POST", f"{INSTANCE}/start", "compute.instances.start", "start", frozenset({"requestId"})),
+    ("POST", f"{INSTANCE}/stop", "compute.instances.stop", "stop", frozenset({"requestId"})),
     ("GET", "/zones", "compute.zones.list", "list_zones", LISTING),
     ("GET", GROUPS, f"{MANAGERS}.get", "get_group", frozenset()),
     ("GET", f"{GROUPS}/listErrors", f"{MANAGERS}.get", "list_errors", LISTING),

@@ -1,4 +1,4 @@
-"""A strict server of a part of Compute Engine: managed instance groups, autoscalers, operations, zones.
+"""A strict server of a part of Compute Engine: instance groups, autoscalers, instances, operations, zones.
 
 It answers over HTTP on the loopback, keeps state, and refuses what the API would refuse: fields and
 parameters that are not there, sizes out of bounds, a resize beside an autoscaler that is on, a reused request
@@ -37,6 +37,7 @@ class GoogleApi:
     date: float | None = None  # of the header Date, seconds since 1970
     groups: dict = field(default_factory=dict)
     scalers: dict = field(default_factory=dict)
+    instances: dict = field(default_factory=dict)
     operations: dict = field(default_factory=dict)
     requests: dict = field(default_factory=dict)
     failures: dict = field(default_factory=dict)  # errors of a group's units
@@ -88,6 +89,28 @@ class GoogleApi:
         self.groups[location, name] = merged(made, fields)
         return self.groups[location, name]
 
+    def instance(self, zone, name, *, pool="", status="RUNNING", group="", started=0, **labels):
+        """Make an instance with the label of a pool; `group` made it, `started` is a minute of that day."""
+        path = f"{self.url}{ROOT}/zones/{zone}"
+        maker = f"projects/1/zones/{zone}/instanceGroupManagers/{group}"
+        self.instances[zone, name] = {
+            "id": str(1000 + len(self.instances)),
+            "name": name,
+            "zone": path,
+            "selfLink": f"{path}/instances/{name}",
+            "status": status,
+            "labels": ({"loadline-pool": pool} if pool else {}) | labels,
+            "lastStartTimestamp": f"2026-03-02T0{started // 60}:{started % 60:02}:00.000-08:00",
+            "metadata": {"items": [{"key": "created-by", "value": maker}] if group else []},
+        }
+        return self.instances[zone, name]
+
+    def settle_instances(self):
+        """Let every instance that is on its way arrive."""
+        ends = {"STAGING": "RUNNING", "STOPPING": "TERMINATED"}
+        for one in self.instances.values():
+            one["status"] = ends.get(one["status"], one["status"])
+
     def settle(self, location, name):
         """Let the group's units come and go as they were asked to."""
         found = self.groups[location, name]
@@ -105,6 +128,35 @@ class GoogleApi:
 
     def list_scalers(self, _at, query, _body):
         return self._aggregated(self.scalers, "autoscalers", query)
+
+    def list_instances(self, _at, query, _body):
+        asked = re.fullmatch(r"labels\.([a-z-]+)(?::\*|=([a-z0-9_-]+))", query.get("filter", ""))
+        if asked is None:
+            raise RefusedError(400, "invalid", f"Invalid value for field 'filter': '{query.get('filter')}'.")
+        label, value = asked.groups()
+        found = {
+            key: row
+            for key, row in self.instances.items()
+            if label in row["labels"] and value in {None, row["labels"][label]}
+        }
+        return self._aggregated(found, "instances", query)
+
+    def start(self, at, query, _body):
+        return self._turned(at, query, "TERMINATED", "STAGING", "start")
+
+    def stop(self, at, query, _body):
+        return self._turned(at, query, "RUNNING", "STOPPING", "stop")
+
+    def _turned(self, at, query, before, after, kind):
+        at = {**at, "scope": "zones"}
+        found = self._found(self.instances, at, "instances")
+
+        def done():
+            if found["status"] != before:
+                raise RefusedError(400, "resourceNotReady", f"The instance is {found['status']}.")
+            found["status"] = after
+
+        return self._operation(at, query, kind, done)
 
     def list_zones(self, _at, query, _body):
         rows = [{"name": zone, "status": "DOWN" if zone in self.down else "UP"} for zone in ZONES]

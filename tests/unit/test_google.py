@@ -23,7 +23,8 @@ from tests.google_api.server import serving
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "google.md").read_text()
-ASKED = {*google.PERMISSIONS, *google.ACTING} - {"compute.instanceGroupManagers.update"}
+UNASKED = ["compute.instanceGroupManagers.update", "compute.instances.start", "compute.instances.stop"]
+ASKED = {*google.PERMISSIONS, *google.ACTING} - {*UNASKED}
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def api():
 
 def examined(api, clock=None):
     """Every check by what was looked at; looking changes nothing."""
-    settings = GoogleProvider(name="gcp", project=api.project, endpoint_url=api.url)
+    settings = GoogleProvider(name="gcp", project=api.project, endpoint_url=api.url, kinds=("mig", "gce"))
     checks = google.connect(settings, clock or SetClock(START)).examine()
     assert not [call for call in api.calls if not call.startswith("GET") and "testIam" not in call]
     found = {check.what: check for check in checks}
@@ -55,9 +56,7 @@ def test_a_sound_project_is_sound(api):
         "clock",
         "mig/europe-west1/shop",
     }
-    assert [what for what, check in found.items() if check.ok is None] == [
-        "compute.instanceGroupManagers.update"
-    ]
+    assert [what for what, check in found.items() if check.ok is None] == UNASKED
     assert api.used <= {*google.PERMISSIONS, *google.ACTING}
 
 
@@ -80,6 +79,7 @@ def test_an_empty_project_leaves_open_what_cannot_be_asked(api):
         "compute.instanceGroupManagers.list",
         "compute.autoscalers.list",
         "compute.zones.list",
+        "compute.instances.list",
         "clock",
     ]
     assert not [check for check in found.values() if check.ok is False]
@@ -175,7 +175,8 @@ def blocks(language):
 def test_the_document_is_so():
     """Its example is a provider's settings, and its roles are the permissions that the provider declares."""
     example, reading, acting = blocks("yaml")
-    settings = GoogleProvider(**{**example, "locations": tuple(example["locations"])})
+    lists = {name: tuple(example[name]) for name in ("locations", "kinds")}
+    settings = GoogleProvider(**{**example, **lists})
     assert (settings.lead_time_s, settings.raise_maximum) == (300, False)
     assert tuple(reading["includedPermissions"]) == google.PERMISSIONS
     assert tuple(acting["includedPermissions"]) == google.ACTING

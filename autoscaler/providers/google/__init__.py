@@ -1,8 +1,9 @@
-"""Managed instance groups of one Google Cloud project, zonal and regional.
+"""Managed instance groups of one Google Cloud project, zonal and regional, and instances by a label.
 
 A group without an autoscaler is resized. Beside an autoscaler its minNumReplicas is the size that is read and
-set: the floor, above which the autoscaler goes on to decide by itself. Ids are mig/ZONE/NAME and
-mig/REGION/NAME. docs/google.md tells the rights and the limits.
+set: the floor, above which the autoscaler goes on to decide by itself. Instances with the label loadline-pool
+are started and stopped. Ids are mig/ZONE/NAME, mig/REGION/NAME and gce/NAME. docs/google.md tells the rights
+and the limits.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ PERMISSIONS = (
     "compute.autoscalers.list",
     "compute.instanceGroupManagers.get",
     "compute.instanceGroupManagers.list",
+    "compute.instances.list",
     "compute.zones.list",
 )
 ACTING = (
     "compute.autoscalers.update",
     "compute.instanceGroupManagers.update",
+    "compute.instances.start",
+    "compute.instances.stop",
     "compute.regionOperations.get",
     "compute.zoneOperations.get",
 )

@@ -46,6 +46,10 @@ class Compute:
         """Every page of the autoscalers of all zones and regions."""
         return self._pages(AUTOSCALERS[0], "aggregated_list", "compute.autoscalers.list")
 
+    def instances(self, which: str) -> Iterator[Any]:
+        """Every page of the instances of all zones that the filter lets through."""
+        return self._pages("InstancesClient", "aggregated_list", "compute.instances.list", {"filter": which})
+
     def zones(self) -> Iterator[Any]:
         """Every page of the zones."""
         return self._pages("ZonesClient", "list", "compute.zones.list")
@@ -78,6 +82,16 @@ class Compute:
             request["request_id"] = request_id
             return self._of(GROUPS, place).resize_unary(request, timeout=CALL_S, retry=None)
 
+    def turn(self, place: Place, request_id: str, *, on: bool) -> Any:
+        """Start or stop an instance, in time and once for each request id; the operation."""
+        what = f"compute.instances.{'start' if on else 'stop'}"
+        refuse_late(what)
+        with told(what):
+            request = self._at(place) | {"instance": place.name, "request_id": request_id}
+            client = self._client("InstancesClient")
+            call = client.start_unary if on else client.stop_unary
+            return call(request, timeout=CALL_S, retry=None)
+
     def patch_autoscaler(self, place: Place, changes: dict[str, Any], request_id: str) -> Any:
         """Set those fields of an autoscaler alone, in time and once for each request id; the operation."""
         refuse_late("compute.autoscalers.update")
@@ -101,8 +115,10 @@ class Compute:
             request = self._at(place) | {noun: place.name}
             return self._of(kinds, place).get(request, timeout=CALL_S, retry=self._retry)
 
-    def _pages(self, kind: str, method: str, permission: str) -> Iterator[Any]:
-        request = {"project": self._settings.project, "max_results": PAGE}
+    def _pages(
+        self, kind: str, method: str, permission: str, more: Mapping[str, str] = NOTHING
+    ) -> Iterator[Any]:
+        request = {"project": self._settings.project, "max_results": PAGE, **more}
         with told(permission):
             pages = iter(
                 getattr(self._client(kind, PARTLY), method)(request, timeout=CALL_S, retry=self._retry).pages

@@ -13,6 +13,7 @@ from autoscaler.connections import GoogleProvider
 from autoscaler.errors import Denied, NotFound, ProviderError
 from autoscaler.ports import Check, Clock
 from autoscaler.providers.google.api import Compute
+from autoscaler.providers.google.instances import KIND, POOL
 from autoscaler.providers.google.places import Place, place_in
 from autoscaler.providers.google.reading import Group, scaler_place
 
@@ -22,14 +23,35 @@ NOBODY = "loadline-doctor"  # an operation of no name that exists
 
 def examine(api: Compute, settings: GoogleProvider, clock: Clock) -> Sequence[Check]:
     """Credentials, each permission, clock skew and other controllers; changes nothing, raises nothing."""
+    zones = _asked("compute.zones.list", lambda: list(api.zones()), settings)[1]
+    groups = _groups(api, settings) if "mig" in settings.kinds else ([], [])
+    instances = _instances(api, settings) if KIND in settings.kinds else []
+    return [*groups[0], zones, *instances, _skew(api, clock), *groups[1]]
+
+
+def _groups(api: Compute, settings: GoogleProvider) -> tuple[list[Check], list[Check]]:
+    """What groups need, and who else sizes them."""
     managers, listed = _asked(
         "compute.instanceGroupManagers.list", lambda: _all(api.groups, "instance_group_managers"), settings
     )
     scalers, told = _asked("compute.autoscalers.list", lambda: _all(api.autoscalers, "autoscalers"), settings)
-    checks = [listed, told, _asked("compute.zones.list", lambda: list(api.zones()), settings)[1]]
-    checks += _of_one(api, settings, managers or [], scalers or [])
-    checks.append(_skew(api, clock))
-    return [*checks, *_others(managers or [], scalers or [])]
+    checks = [listed, told, *_of_one(api, settings, managers or [], scalers or [])]
+    return checks, [*_others(managers or [], scalers or [])]
+
+
+def _instances(api: Compute, settings: GoogleProvider) -> list[Check]:
+    """What instances that are started and stopped need."""
+    listed = _asked("compute.instances.list", lambda: list(api.instances(f"labels.{POOL}:*")), settings)[1]
+    return [listed, *(_later(f"compute.instances.{what}", "an instance") for what in ("start", "stop"))]
+
+
+def _later(what: str, changed: str) -> Check:
+    return Check(
+        what=what,
+        ok=None,
+        why=f"it cannot be asked for without changing {changed}",
+        mend="grant the role for acting in docs/google.md before a pool's mode is more than observe",
+    )
 
 
 def _of_one(
@@ -44,12 +66,7 @@ def _of_one(
         at = [place for place in here if place.regional is regional]
         yield _on_first(kind, at, lambda place: api.operation(place, NOBODY), settings)
     yield _may_act(api, settings, theirs)
-    yield Check(
-        what="compute.instanceGroupManagers.update",
-        ok=None,
-        why="it cannot be asked for without changing a group",
-        mend="grant the role for acting in docs/google.md before a pool's mode is more than observe",
-    )
+    yield _later("compute.instanceGroupManagers.update", "a group")
 
 
 def _on_first(

@@ -1,10 +1,7 @@
-"""The ports over managed instance groups: listing, reading, setting sizes, giving them back."""
+"""The ports over a project: listing, reading, setting sizes, giving them back."""
 
 from __future__ import annotations
 
-import threading
-import uuid
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,15 +21,16 @@ from autoscaler.google_cloud import failure
 from autoscaler.ports import ORIGINAL_SIZE, Check, Clock
 from autoscaler.providers.google.api import Compute
 from autoscaler.providers.google.examining import examine
+from autoscaler.providers.google.instances import KIND, StartedInstances
+from autoscaler.providers.google.keys import Keys, request_id
 from autoscaler.providers.google.listing import Listing
 from autoscaler.providers.google.marks import LAST_KEY, ORIGINAL_MAXIMUM, OWNERS_MINIMUM, marked, marks, moved
 from autoscaler.providers.google.places import Place, place_in, place_of
 from autoscaler.providers.google.reading import Group, failures, no_units, pool_of, scaler_place, version_of
 from policies.model import Gap, Pool
 
+GROUPS = "mig"  # the kind that groups are
 WAITS_S = (0.1, 0.3, 0.6, 1.0)  # until an accepted operation is done: it only schedules
-REMEMBERED = 1000  # keys that are kept, the newest
-_NAMES = uuid.UUID("5c0c7d4e-6f0e-5c0f-9d5b-1f2d5f2a6a11")
 
 
 class GooglePools:
@@ -42,19 +40,25 @@ class GooglePools:
         """Nothing is asked yet."""
         self._api, self._settings, self._clock = api, settings, clock
         self._down: frozenset[str] | str | None = None
-        self._tried: OrderedDict[str, tuple[str, int, Pool | None]] = OrderedDict()
-        self._turn = threading.Lock()
+        self._keys = Keys()
+        self._instances = StartedInstances(api=api, settings=settings, keys=self._keys)
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
-        """Every group of the locations, by id; a Gap for each part that did not come."""
+        """Every pool of the locations and kinds, by id; a Gap for each part that did not come."""
         listing = Listing(self._settings)
+        managers, scalers = self._groups(listing) if GROUPS in self._settings.kinds else ((), {})
+        self._down = listing.zones(self._api.zones())
+        pools = [*self._pools(managers, scalers, listing)]
+        if KIND in self._settings.kinds:
+            pools += self._instances.pools(listing, self._down)
+        return tuple(sorted(pools, key=lambda pool: pool.id)), tuple(listing.gaps)
+
+    def _groups(self, listing: Listing) -> tuple[Sequence[Any], Mapping[Place, Any]]:
+        """The groups, and the autoscalers by their places."""
         managers = [*listing.scoped(self._api.groups(), "instance_group_managers")]
         asked = any(found.status.autoscaler for found in managers)
         told = listing.scoped(self._api.autoscalers(), "autoscalers") if asked else ()
-        scalers = {place_in(found.self_link): found for found in told}
-        self._down = listing.zones(self._api.zones())
-        pools = sorted(self._pools(managers, scalers, listing), key=lambda pool: pool.id)
-        return tuple(pools), tuple(listing.gaps)
+        return managers, {place_in(found.self_link): found for found in told}
 
     def _pools(
         self, managers: Iterable[Any], scalers: Mapping[Place, Any], listing: Listing
@@ -71,11 +75,18 @@ class GooglePools:
                 listing.gap(f"{place.id} cannot be read ({type(error).__name__}: {error})")
 
     def read(self, pool_id: str) -> Pool:
-        """One group as it is now; NotFound if it is gone. Where it is not stable, its errors are read too."""
+        """One pool as it is now; NotFound if it is gone. A group's errors too, where it is not stable."""
+        name = self._of_instances(pool_id)
+        if name:
+            return self._instances.read(name, self._known_down()).pool
         return self._shown(self._group(place_of(pool_id)))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """False: this API cannot rehearse. What we ourselves would refuse is refused."""
+        name = self._of_instances(pool_id)
+        if name:
+            self._instances.refuse(self._instances.read(name, self._known_down()), size, version)
+            return False
         group = self._group(place_of(pool_id))
         self._refuse(group, size, version)
         return False
@@ -85,36 +96,39 @@ class GooglePools:
 
         An operation that is accepted and not done within 2 s is Unreachable: in doubt until it is read.
         """
+        name = self._of_instances(pool_id)
+        if name:
+            return self._instances.resize(name, size, self._known_down(), version=version, key=key)
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
-        answered = self._answer(pool_id, size, key)
+        answered = self._keys.answer(pool_id, size, key)
         if answered is not None:
             return answered
         group = self._group(place_of(pool_id))
         if self._was_done(group, size, key):
-            return self._remember(key, size, self._shown(group))
+            return self._keys.remember(key, size, self._shown(group))
         self._refuse(group, size, version)
         if size == group.size:
-            return self._remember(key, size, self._shown(group))
+            return self._keys.remember(key, size, self._shown(group))
         empty = no_units(group, self._clock.now()) if size > group.size else None
         if empty is not None:
             raise InsufficientCapacity(
                 f"{pool_id}: not called: {empty.message} ({empty.code})", retry_after=900.0
             )
-        self._begin(pool_id, size, key)
-        request = request_id(self._settings.project, group.place, key)
+        self._keys.begin(pool_id, size, key)
+        request = request_id(self._settings.project, group.place.id, key)
         changes = _floor(group.autoscaler, size, request) if group.lever else None
-        return self._remember(key, size, self._change(group, size, changes, request))
+        return self._keys.remember(key, size, self._change(group, size, changes, request))
 
     def release(self, pool_id: str, *, version: str, key: str, original: int | None = None) -> Pool:
         """Give the autoscaler its floor and maximum back and take our marks off; see the port.
 
-        Nothing can be written on a group without an autoscaler: its size is put back to `original`, and
-        Invalid without that.
+        Nothing is written on instances, nor can it be on a group without an autoscaler: their size is put
+        back to `original`, and Invalid without that.
         """
-        group = self._group(place_of(pool_id))
-        scaler = group.autoscaler
-        if scaler is None:
+        group = None if self._of_instances(pool_id) else self._group(place_of(pool_id))
+        scaler = None if group is None else group.autoscaler
+        if group is None or scaler is None:
             if original is None:
                 raise Invalid(
                     f"{pool_id}: its first size is not written on it; undo, or say the original size"
@@ -127,7 +141,7 @@ class GooglePools:
             raise Stale(f"{pool_id} is at another version than {version or 'none'}: read it again")
         changes = _given_back(scaler)
         floor = int(changes["autoscaling_policy"].get("min_num_replicas", group.size))
-        request = request_id(self._settings.project, group.place, key)
+        request = request_id(self._settings.project, group.place.id, key)
         return self._change(group, floor if group.lever else group.size, changes, request)
 
     def examine(self) -> Sequence[Check]:
@@ -144,10 +158,20 @@ class GooglePools:
         failed = () if manager.status.is_stable else failures(self._api.errors(place))
         return Group(place=place, manager=manager, autoscaler=found, failed=failed)
 
-    def _shown(self, group: Group) -> Pool:
+    def _of_instances(self, pool_id: str) -> str:
+        """The name of a pool of instances, "" for one that is none. NotFound where they are not looked at."""
+        kind, _, name = pool_id.partition("/")
+        if kind == KIND and KIND not in self._settings.kinds:
+            raise NotFound(f"{pool_id} is not looked at: add {KIND} to `kinds` of {self._settings.name}")
+        return name if kind == KIND else ""
+
+    def _known_down(self) -> frozenset[str] | str:
         if self._down is None:
             self._down = Listing(self._settings).zones(self._api.zones())
-        return pool_of(group, self._settings, now=self._clock.now(), down=self._down)
+        return self._down
+
+    def _shown(self, group: Group) -> Pool:
+        return pool_of(group, self._settings, now=self._clock.now(), down=self._known_down())
 
     def _refuse(self, group: Group, size: int, version: str) -> None:
         name = group.place.id
@@ -195,45 +219,15 @@ class GooglePools:
             return found
         raise Unreachable(f"{operation.name} is accepted, and was not done within {sum(WAITS_S):g} s")
 
-    def _answer(self, pool_id: str, size: int, key: str) -> Pool | None:
-        """What this key was answered with; Invalid where it was for something else."""
-        with self._turn:
-            tried = self._tried.get(key)
-        if tried is None:
-            return None
-        if tried[:2] != (pool_id, size):
-            raise Invalid(
-                f"the key {key} was used for {tried[1]} units of {tried[0]}, not {size} of {pool_id}"
-            )
-        return tried[2]
-
     def _was_done(self, group: Group, size: int, key: str) -> bool:
         """Whether the call of this key is known to have been done, though we had no answer to it."""
         if group.autoscaler is not None:
             last = marks(group.autoscaler.description).get(LAST_KEY, "").split()
-            if last[:1] == [request_id(self._settings.project, group.place, key)]:
+            if last[:1] == [request_id(self._settings.project, group.place.id, key)]:
                 if last[1:] != [str(size)]:
                     raise Invalid(f"the key {key} was used for {' '.join(last[1:])} units, not {size}")
                 return True
-        with self._turn:
-            return key in self._tried and group.size == size
-
-    def _begin(self, pool_id: str, size: int, key: str) -> None:
-        with self._turn:
-            self._tried[key] = (pool_id, size, None)
-            while len(self._tried) > REMEMBERED:
-                self._tried.popitem(last=False)
-
-    def _remember(self, key: str, size: int, pool: Pool) -> Pool:
-        self._begin(pool.id, size, key)
-        with self._turn:
-            self._tried[key] = (pool.id, size, pool)
-        return pool
-
-
-def request_id(project: str, place: Place, key: str) -> str:
-    """The id of a request: the same for the same key, whatever the size, so that no key is done twice."""
-    return str(uuid.uuid5(_NAMES, f"{project}/{place.id}/{key}"))
+        return self._keys.begun(key) and group.size == size
 
 
 def _floor(scaler: Any, size: int, request: str) -> dict[str, Any]:
