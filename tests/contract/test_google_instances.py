@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from google.cloud import compute_v1
 
 from autoscaler.clock import SetClock
 from autoscaler.connections import GoogleProvider
@@ -15,11 +16,13 @@ from autoscaler.errors import (
     NotFound,
     Owned,
     Stale,
+    Temporary,
     Throttled,
     Unreachable,
 )
 from autoscaler.ports import FREEZE, ORIGINAL_SIZE
 from autoscaler.providers import google
+from autoscaler.providers.google import instances
 from policies.plan import Guard
 from tests.google_api.routes import Fault, RefusedError
 from tests.google_api.server import serving
@@ -213,7 +216,6 @@ def test_f37_where_some_are_refused_the_others_count(api, cloud):
 
 def test_f38_where_there_are_no_units_it_is_told(api, cloud):
     """Every start is refused for want of units in the zone."""
-    api.polls = 0
     api.operation_errors = [{"code": "ZONE_RESOURCE_POOL_EXHAUSTED", "message": "no such units just now"}]
     api.instances.pop(("us-central1-a", "dev-4"))
     with pytest.raises(InsufficientCapacity):
@@ -267,3 +269,86 @@ def test_the_first_size_is_put_back_by_who_knows_it(api, cloud):
         cloud.release(DEV, version=pool.version, key="r")
     assert cloud.release(DEV, version=pool.version, key="r", original=3).desired == 3
     assert sum(states(api).values()) == 3
+
+
+def test_every_state_of_an_instance_is_placed():
+    """Each that the library knows is wanted, ending, stopped or away; none is two of them."""
+    known = {state.name for state in compute_v1.Instance.Status} - {"UNDEFINED_STATUS"}
+    placed = [*instances.WANTED, *instances.ENDING, *instances.STOPPED, *instances.AWAY]
+    assert sorted(placed) == sorted(known)
+
+
+@pytest.mark.parametrize("state", sorted(instances.AWAY | instances.ENDING))
+def test_a_pool_of_which_none_is_there_is_still_there(api, cloud, state):
+    """Its instances bear the label: it is shown with nothing wanted, and is not gone."""
+    for one in api.instances.values():
+        one["status"] = state
+    assert cloud.read(DEV).desired == 0
+    assert DEV in {pool.id for pool in cloud.list()[0]}
+    if state in instances.ENDING:
+        with pytest.raises(Temporary):
+            resized(cloud, 2, "k1")
+
+
+def test_many_are_started_at_once(api, cloud):
+    """Forty calls are sent eight at once, and all are done."""
+    api.polls = 0
+    for number in range(40):
+        api.instance(ZONES[number % 2], f"dev-x{number}", pool="dev", status="TERMINATED")
+    assert resized(cloud, 43, "k1").desired == 43
+    assert api.count("/start") == 40
+
+
+def test_what_no_time_is_left_for_waits_for_the_next_turn(api):
+    """After two seconds no more are sent: the pool is as large as those that were make it."""
+    for number in range(40):
+        api.instance(ZONES[number % 2], f"dev-x{number}", pool="dev", status="TERMINATED")
+    api.polls = 9
+    after = resized(connected(api), 43, "k1")
+    assert 3 < after.desired < 43
+    assert after.desired == 3 + api.count("/start")
+
+
+def test_the_emptiest_zone_is_started_first_and_never_one_that_is_down(api):
+    """Two run in a and one in b: b is first; where it is down, a."""
+    resized(connected(api), 4, "k1")
+    started = [call for call in api.calls if "/start" in call]
+    assert started == ["POST /zones/us-central1-b/instances/dev-3/start"]
+    api.down = {"us-central1-b"}
+    resized(connected(api), 5, "k2")
+    assert api.count("us-central1-a/instances/dev-4/start") == 1
+
+
+def test_a_zone_without_units_gives_way_to_another(api, cloud):
+    """The first is refused for want of units: the next is of another zone."""
+    empty = RefusedError(403, "quotaExceeded", "Quota 'CPUS' exceeded.")
+    api.faults = [Fault(where="us-central1-b/instances/dev-3/start", error=empty)]
+    assert resized(cloud, 4, "k1").desired == 4
+    assert states(api)["dev-4"]
+
+
+def test_a_kind_that_is_denied_takes_no_other_with_it(api, cloud):
+    """Without the right to see instances the groups are shown, with a gap that names the right."""
+    api.denied = {"compute.instances.list"}
+    pools, gaps = cloud.list()
+    assert [pool.id for pool in pools] == ["mig/us-central1-a/web"]
+    assert any("compute.instances.list" in gap.why for gap in gaps)
+    with pytest.raises(Denied):
+        connected(api, kinds=("gce",)).list()
+
+
+@pytest.mark.parametrize("locations", [("us-central1-a",), ("us-central1",)])
+def test_a_pool_in_the_locations_is_whole(api, locations):
+    """Locations say which pools are looked at, never how much of one."""
+    (_, dev), gaps = connected(api, kinds=("gce",), locations=locations).list()
+    assert (dev.id, dev.desired, dev.maximum, gaps) == (DEV, 3, 5, ())
+    assert connected(api, kinds=("gce",), locations=("europe-west1-b",)).list() == ((), ())
+
+
+def test_what_is_put_back_is_no_more_than_there_is(api, cloud):
+    """Two of the five are gone since: as many as are left are started."""
+    resized(cloud, 1, "k1")
+    api.settle_instances()
+    for key in (("us-central1-b", "dev-3"), ("us-central1-a", "dev-4")):
+        del api.instances[key]
+    assert cloud.release(DEV, version=cloud.read(DEV).version, key="r", original=5).desired == 3

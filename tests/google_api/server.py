@@ -130,7 +130,7 @@ class GoogleApi:
         return self._aggregated(self.scalers, "autoscalers", query)
 
     def list_instances(self, _at, query, _body):
-        asked = re.fullmatch(r"labels\.([a-z-]+)(?::\*|=([a-z0-9_-]+))", query.get("filter", ""))
+        asked = re.fullmatch(r'labels\.([a-z-]+)(?::\*|="([a-z0-9_-]+)")', query.get("filter", ""))
         if asked is None:
             raise RefusedError(400, "invalid", f"Invalid value for field 'filter': '{query.get('filter')}'.")
         label, value = asked.groups()

@@ -23,15 +23,15 @@ class Listing:
         """Something was not told."""
         self.gaps.append(Gap(source=f"provider {self._settings.name}", code="PARTIAL", why=why))
 
-    def scoped(self, pages: Iterable[Any], field: str) -> Iterator[Any]:
-        """The entries of the locations; raises only where no page came at all."""
+    def scoped(self, pages: Iterable[Any], field: str, *, everywhere: bool = False) -> Iterator[Any]:
+        """The entries of the locations, or of all zones; raises only where no page came at all."""
         for page in self._told(pages):
             for scope in page.unreachables:
-                self._unseen(scope, "it does not answer")
+                self._unseen(scope, "it does not answer", everywhere=everywhere)
             for scope, part in page.items.items():
                 if part.warning.code not in {"", "NO_RESULTS_ON_PAGE"}:
-                    self._unseen(scope, part.warning.message or part.warning.code)
-                if self._ours(tail(scope)):
+                    self._unseen(scope, part.warning.message or part.warning.code, everywhere=everywhere)
+                if everywhere or self.ours(tail(scope)):
                     yield from getattr(part, field)
 
     def zones(self, pages: Iterable[Any]) -> frozenset[str] | str:
@@ -53,9 +53,10 @@ class Listing:
                 raise
             self.gap(f"page {came + 1} did not come: {error}")
 
-    def _unseen(self, scope: str, why: str) -> None:
-        if self._ours(tail(scope)):
+    def _unseen(self, scope: str, why: str, *, everywhere: bool) -> None:
+        if everywhere or self.ours(tail(scope)):
             self.gap(f"{tail(scope)}: {why}")
 
-    def _ours(self, location: str) -> bool:
+    def ours(self, location: str) -> bool:
+        """Whether a zone or region is among the locations."""
         return not self._settings.locations or location in self._settings.locations

@@ -41,7 +41,7 @@ class GooglePools:
         self._api, self._settings, self._clock = api, settings, clock
         self._down: frozenset[str] | str | None = None
         self._keys = Keys()
-        self._instances = StartedInstances(api=api, settings=settings, keys=self._keys)
+        self._instances = StartedInstances(api=api, settings=settings, clock=clock, keys=self._keys)
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """Every pool of the locations and kinds, by id; a Gap for each part that did not come."""
@@ -50,7 +50,12 @@ class GooglePools:
         self._down = listing.zones(self._api.zones())
         pools = [*self._pools(managers, scalers, listing)]
         if KIND in self._settings.kinds:
-            pools += self._instances.pools(listing, self._down)
+            try:
+                pools += self._instances.pools(listing, self._down)
+            except ProviderError as error:
+                if GROUPS not in self._settings.kinds:
+                    raise
+                listing.gap(f"the pools of instances: {error}")
         return tuple(sorted(pools, key=lambda pool: pool.id)), tuple(listing.gaps)
 
     def _groups(self, listing: Listing) -> tuple[Sequence[Any], Mapping[Place, Any]]:
@@ -77,14 +82,14 @@ class GooglePools:
     def read(self, pool_id: str) -> Pool:
         """One pool as it is now; NotFound if it is gone. A group's errors too, where it is not stable."""
         name = self._of_instances(pool_id)
-        if name:
+        if name is not None:
             return self._instances.read(name, self._known_down()).pool
         return self._shown(self._group(place_of(pool_id)))
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """False: this API cannot rehearse. What we ourselves would refuse is refused."""
         name = self._of_instances(pool_id)
-        if name:
+        if name is not None:
             self._instances.refuse(self._instances.read(name, self._known_down()), size, version)
             return False
         group = self._group(place_of(pool_id))
@@ -97,7 +102,7 @@ class GooglePools:
         An operation that is accepted and not done within 2 s is Unreachable: in doubt until it is read.
         """
         name = self._of_instances(pool_id)
-        if name:
+        if name is not None:
             return self._instances.resize(name, size, self._known_down(), version=version, key=key)
         if not key:
             raise Invalid(f"{pool_id}: a resize needs an idempotency key")
@@ -126,7 +131,10 @@ class GooglePools:
         Nothing is written on instances, nor can it be on a group without an autoscaler: their size is put
         back to `original`, and Invalid without that.
         """
-        group = None if self._of_instances(pool_id) else self._group(place_of(pool_id))
+        name = self._of_instances(pool_id)
+        if name is not None and original is not None:
+            original = min(original, self._instances.read(name, self._known_down()).pool.maximum)
+        group = None if name is not None else self._group(place_of(pool_id))
         scaler = None if group is None else group.autoscaler
         if group is None or scaler is None:
             if original is None:
@@ -158,12 +166,12 @@ class GooglePools:
         failed = () if manager.status.is_stable else failures(self._api.errors(place))
         return Group(place=place, manager=manager, autoscaler=found, failed=failed)
 
-    def _of_instances(self, pool_id: str) -> str:
-        """The name of a pool of instances, "" for one that is none. NotFound where they are not looked at."""
+    def _of_instances(self, pool_id: str) -> str | None:
+        """The name of a pool of instances, None for another kind. NotFound where they are not looked at."""
         kind, _, name = pool_id.partition("/")
         if kind == KIND and KIND not in self._settings.kinds:
             raise NotFound(f"{pool_id} is not looked at: add {KIND} to `kinds` of {self._settings.name}")
-        return name if kind == KIND else ""
+        return name if kind == KIND else None
 
     def _known_down(self) -> frozenset[str] | str:
         if self._down is None:
