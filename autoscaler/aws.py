@@ -22,7 +22,7 @@ from autoscaler.errors import (
     Throttled,
     Unreachable,
 )
-from autoscaler.programs import CREDENTIALS_S, ran
+from autoscaler.programs import CREDENTIALS_S, failure, ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -215,9 +215,9 @@ class _Program:
             raise Unreachable(f"{error}; run it by hand") from error
         except OSError as error:
             raise Denied(f"{what} cannot be run ({error}); install it, or give its whole path") from error
-        if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[:LONGEST] or "it said nothing"
-            raise Denied(f"{what} failed with status {done.returncode}: {said}; run it by hand")
+        failed = failure(done)
+        if failed:
+            raise Denied(f"{what} {failed}; run it by hand")
         wrong = _no_keys(done.stdout)
         if wrong:
             raise Denied(f"{what} answered {wrong}; run it by hand")

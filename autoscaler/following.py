@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from autoscaler.ports import Metrics, Remote
     from autoscaler.store.history import History
 
+    _Points = tuple[NDArray[np.int64], NDArray[np.float64]]  # stamps, seconds since 1970 UTC, and values
+
 OVERLAP_S, OVERLAP_STEPS = 600, 5  # how far back each turn asks again: the longer of the two
 CONTEXT_S = 86400  # the past that new points are judged beside
 AT_ONCE = 50  # series that are filled in together
@@ -80,22 +82,22 @@ class Following:
         there = [name for name in wanted if name in ends]
         day = _day_before(until)
         kept = [_from(one, day) for one in self._history.recent(there, min(since, day), until)]
-        said = self._judged(kept, parts, until, low)
-        return self._beside(kept, parts, said)
+        low |= {name for part in parts for name in part.lower_bounds}
+        came = _came(parts)
+        said = self._judged(kept, came, until, low)
+        return self._beside(kept, parts, came, said)
 
     def stored(self, behind: Collection[str] = ()) -> None:
         """Hear that what `samples` answered last is in the store now, but for the series `behind`."""
         self._whole |= self._told.difference(behind)
 
     def _judged(
-        self, kept: Sequence[Series], parts: Sequence[Samples], until: datetime, partial: frozenset[str]
+        self, kept: Sequence[Series], came: Mapping[str, _Points], until: datetime, low: frozenset[str]
     ) -> list[str]:
         """What is to be said of series whose stored history is not that of what came; it is fetched anew.
 
-        Of those that are `partial`, now or before, it cannot be told.
+        Of those whose answer may be too `low`, now or before, it cannot be told.
         """
-        low = partial | {name for part in parts for name in part.lower_bounds}
-        came = _came(parts)
         said = []
         for one in kept:
             name = one.unique_id
@@ -170,20 +172,30 @@ class Following:
         self._told.update(name for name in names if name not in answer.unanswered)
         return answer
 
-    def _beside(self, kept: Sequence[Series], parts: Sequence[Samples], said: Sequence[str]) -> Samples:
+    def _beside(
+        self,
+        kept: Sequence[Series],
+        parts: Sequence[Samples],
+        came: Mapping[str, _Points],
+        said: Sequence[str],
+    ) -> Samples:
         """What came, with what is stored of the day before it; nothing that has another meaning.
 
         Of a series whose answer may be too low all that is stored is among the samples: of two the larger
         counts. So it is of one that is not whole yet: what is handed on is all that is known of it.
         """
-        first = _firsts(parts)
+        first = {name: stamps[0] for name, (stamps, _) in came.items()}
         low = {name for part in parts for name in part.lower_bounds}
-        mine = [one for one in kept if one.unique_id not in self._anew]
-        among = [one for one in mine if one.unique_id in low or one.unique_id in self._unfilled]
-        older = [_before(one, None if one.unique_id in low else first.get(one.unique_id)) for one in among]
+        among = low | self._unfilled.keys()
+        mine = {one.unique_id: one for one in kept if one.unique_id not in self._anew}
+        older = [
+            _before(one, None if name in low else first.get(name))
+            for name, one in mine.items()
+            if name in among
+        ]
         # What is stored is older, and goes first: samples are in order.
         whole = joined([as_samples(older), *parts], self._source_of(parts))
-        beside = {one.unique_id: _before(one, first.get(one.unique_id)) for one in mine if one not in among}
+        beside = {name: _before(one, first.get(name)) for name, one in mine.items() if name not in among}
         return replace(whole, warnings=(*whole.warnings, *said), before=beside)
 
     def _source_of(self, parts: Sequence[Samples]) -> str:
@@ -262,9 +274,9 @@ def _day_before(moment: datetime) -> datetime:
     return moment - timedelta(seconds=CONTEXT_S)
 
 
-def _came(parts: Sequence[Samples]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def _came(parts: Sequence[Samples]) -> dict[str, _Points]:
     """Stamps in seconds since 1970 UTC and values of each series that came, in ascending time."""
-    found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+    found: dict[str, _Points] = {}
     for part in parts:
         order = np.lexsort((part.ds, part.unique_id.astype(str)))
         names, first = np.unique(part.unique_id[order].astype(str), return_index=True)
@@ -290,16 +302,6 @@ def _another(stored: Series, stamps: NDArray[np.int64], y: NDArray[np.float64], 
     return f"what was told of its last hours is another thing now ({was:.4g} was, {now:.4g} is): a new query?"
 
 
-def _firsts(parts: Sequence[Samples]) -> dict[str, np.datetime64]:
-    """The first stamp that came of each series."""
-    found: dict[str, np.datetime64] = {}
-    for part in parts:
-        order = np.argsort(part.ds, kind="stable")
-        names, first = np.unique(part.unique_id[order].astype(str), return_index=True)
-        found |= {str(name): part.ds[order][at] for name, at in zip(names, first, strict=True)}
-    return found
-
-
 def _from(series: Series, since: datetime) -> Series:
     """The steps that begin at `since` or later."""
     steps = max(0, -(-int((since - series.start).total_seconds()) // series.step_s))
@@ -307,12 +309,11 @@ def _from(series: Series, since: datetime) -> Series:
     return replace(series, start=start, y=series.y[steps:])
 
 
-def _before(series: Series, first: np.datetime64 | None) -> Series:
-    """The steps before the first stamp that came."""
+def _before(series: Series, first: np.int64 | None) -> Series:
+    """The steps before the first stamp that came, seconds since 1970 UTC."""
     if first is None:
         return series
-    start = np.datetime64(series.start.replace(tzinfo=None), "us")
-    steps = int((first - start) // np.timedelta64(series.step_s, "s"))
+    steps = int(first - round(series.start.timestamp())) // series.step_s
     return replace(series, y=series.y[: max(0, steps)])
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from autoscaler.errors import Unreachable
 
 CREDENTIALS_S = 15.0  # in which one answers, or is ended
+SAID = 300  # characters of what one says of its failure
 GRACE_S = 1.0  # in which one that was killed is gone
 
 _STARTING = threading.Lock()  # held for good once the interpreter exits: nothing is started any more
@@ -54,6 +55,14 @@ def ran(
     finally:
         _ALIVE.discard(child)
     return subprocess.CompletedProcess(command, child.returncode, out, said)
+
+
+def failure(done: subprocess.CompletedProcess[bytes]) -> str:
+    """How a program failed, in one line: its status and the beginning of what it said; "" for not."""
+    if not done.returncode:
+        return ""
+    said = " ".join(done.stderr.decode(errors="replace").split())[:SAID] or "it said nothing"
+    return f"failed with status {done.returncode}: {said}"
 
 
 def _started(

@@ -7,7 +7,6 @@ those that lie wholly within it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -76,14 +75,10 @@ class History:
             for first in range(0, len(wanted), AT_ONCE):
                 batch = wanted[first : first + AT_ONCE]
                 chunks = _listed(connection, batch)
-                lacking = [
-                    row for name in batch for row in self._recent.lacking(name, chunks[name], low, high)
-                ]
-                values = _values(connection, lacking)
-                for name in batch:
-                    there = [replace(one, values=values.get(one.row)) for one in chunks[name]]
-                    one = self._recent.series(name, there, low, high)
-                    found += [] if one is None else [one]
+                asked = (self._recent.look(name, chunks[name], low, high) for name in batch)
+                looks = [look for look in asked if look is not None]
+                values = _values(connection, [chunk.row for look in looks for chunk in look.lacking])
+                found += [self._recent.series(look, values) for look in looks]
         return found
 
     def read(

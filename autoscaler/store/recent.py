@@ -7,8 +7,8 @@ are added behind it, and where one that was handed out is revised, the array is 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -33,39 +33,56 @@ class Recent:
         self.lock = Lock()
         self._kept: dict[str, _Kept] = {}
 
-    def lacking(
-        self, unique_id: str, chunks: Sequence[Chunk], low: int | None, high: int | None
-    ) -> list[int]:
-        """The rows of those chunks whose values `series` will need, given that there are these."""
-        found = window(chunks, low, high)
-        if found is None:
-            return []
-        grid, start, steps = found
-        kept = self._kept.get(unique_id)
-        new = None if kept is None else kept.new(grid, start, steps)
-        return [chunk.row for chunk in (_reaching(grid, start, steps) if new is None else new)]
-
-    def series(
-        self, unique_id: str, chunks: Sequence[Chunk], low: int | None, high: int | None
-    ) -> Series | None:
-        """What `chunks.series_of` says, with the same errors; those that were lacking have values."""
+    def look(self, unique_id: str, chunks: Sequence[Chunk], low: int | None, high: int | None) -> Look | None:
+        """What is to be read for a window, given that there are these chunks; None where it has no steps."""
         found = window(chunks, low, high)
         if found is None:
             return None
         grid, start, steps = found
+        there = [one for one in grid if one.end > start and one.start < start + steps * one.step_s]
         kept = self._kept.get(unique_id)
-        new = None if kept is None else kept.new(grid, start, steps)
-        if kept is None or new is None:
-            there = _reaching(grid, start, steps)  # none where the window lies in a hole between chunks
-            kept = self._kept[unique_id] = _Kept.of(unique_id, there, start, steps, grid[0].step_s)
-        else:
-            kept.take(unique_id, new, _reaching(grid, start, steps))
-        return Series(
+        new = None if kept is None else kept.new(there, start, steps)
+        return Look(
             unique_id=unique_id,
-            start=EPOCH + timedelta(seconds=start),
-            step_s=kept.step_s,
-            y=kept.part(start, steps),
+            start=start,
+            steps=steps,
+            step_s=grid[0].step_s,
+            there=there,
+            lacking=there if new is None else new,
+            kept=None if new is None else kept,
         )
+
+    def series(self, look: Look, values: Mapping[int, bytes]) -> Series:
+        """What `chunks.series_of` says, with the same errors; `values`: of what was lacking, by row."""
+        chunks = [replace(one, values=values.get(one.row)) for one in look.lacking]
+        kept = look.kept
+        if kept is None:
+            kept = _Kept.of(look.unique_id, chunks, look.start, look.steps, look.step_s)
+            self._kept[look.unique_id] = kept
+        else:
+            kept.take(look.unique_id, chunks, look.there)
+        return Series(
+            unique_id=look.unique_id,
+            start=EPOCH + timedelta(seconds=look.start),
+            step_s=kept.step_s,
+            y=kept.part(look.start, look.steps),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A window of a series, from `start` seconds on, and the chunks `there` in it (none in a hole).
+
+    `lacking`: those whose values are to be read, all of them where no array can go on (`kept` is None).
+    """
+
+    unique_id: str
+    start: int
+    steps: int
+    step_s: int
+    there: Sequence[Chunk]
+    lacking: Sequence[Chunk]
+    kept: _Kept | None
 
 
 @dataclass(slots=True)
@@ -92,10 +109,9 @@ class _Kept:
         part.flags.writeable = False
         return part
 
-    def new(self, grid: Sequence[Chunk], start: int, steps: int) -> list[Chunk] | None:
-        """The chunks that are to be laid on top; None where the array cannot go on with them."""
+    def new(self, chunks: Sequence[Chunk], start: int, steps: int) -> Sequence[Chunk] | None:
+        """Those of the window's chunks that are to be laid on top; None where the array cannot go on."""
         first = (start - self.start) // self.step_s
-        chunks = _reaching(grid, start, steps)
         if not chunks or not chunks[0].fits(self.start, self.step_s):
             return None
         if first < 0 or first + steps > len(self.y):
@@ -126,11 +142,6 @@ class _Kept:
 def _mark(chunk: Chunk) -> _Mark:
     """What tells a chunk from another one; the number of its row alone would, none comes again."""
     return (chunk.row, chunk.start, chunk.steps, chunk.codec)
-
-
-def _reaching(grid: Sequence[Chunk], start: int, steps: int) -> list[Chunk]:
-    """The chunks with a step in the window, which begins at `start` seconds."""
-    return [one for one in grid if one.end > start and one.start < start + steps * one.step_s]
 
 
 def _within(gone: Sequence[tuple[int, int]], chunks: Sequence[Chunk]) -> bool:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from autoscaler.errors import Invalid, NotFound, ProviderError, Stale, Temporary, Unreachable
+from autoscaler.keys import Keys
 from autoscaler.ports import Check
 from autoscaler.providers.aws import examining
 from autoscaler.providers.aws.kinds import ODD, Account, Kind, Seen, odd, refuse_size, rehearsed
 from autoscaler.providers.aws.marks import OURS, Mark, mark_on, written
 from autoscaler.providers.aws.schedules import Schedules
 from policies.model import Gap, Pool
-
-REMEMBERED = 1000  # keys whose answers are kept while the process lives; the last one stands on the object
 
 
 class AwsPools:
@@ -28,8 +26,7 @@ class AwsPools:
     def __init__(self, account: Account, kinds: Mapping[str, Kind], schedules: Schedules) -> None:
         """`kinds` by the first part of an id."""
         self._account, self._kinds, self._schedules = account, kinds, schedules
-        self._answers: dict[str, tuple[str, int, Pool]] = {}
-        self._turn = threading.Lock()
+        self._keys = Keys()  # while the process lives; the last one stands on the object
 
     def list(self) -> tuple[Sequence[Pool], Sequence[Gap]]:
         """Every pool of the kinds that are listed. A kind that fails is a Gap beside others' pools (F18)."""
@@ -56,7 +53,7 @@ class AwsPools:
 
     def resize(self, pool_id: str, size: int, *, version: str, key: str) -> Pool:
         """See the port. Unreachable where the change was taken and the pool cannot be read after it."""
-        known = self._remembered(pool_id, size, key)
+        known = self._keys.answer(pool_id, size, key)
         if known is not None:
             return known
         kind, seen = self._present(pool_id, size)
@@ -69,8 +66,8 @@ class AwsPools:
                 after = self._after(pool_id)
                 # A reading may lag behind what was taken (F43).
                 after = replace(after, desired=size) if after.desired == seen.pool.desired else after
-                return self._remember(key, size, after)
-        return self._remember(key, size, seen.pool)
+                return self._keys.remember(key, size, after)
+        return self._keys.remember(key, size, seen.pool)
 
     def rehearse(self, pool_id: str, size: int, *, version: str) -> bool:
         """See the port; only instances that are started and stopped can be rehearsed (EC2's dry run)."""
@@ -122,26 +119,6 @@ class AwsPools:
         except ProviderError as error:
             why = f"{pool_id}: the change was taken, and what came of it cannot be read: {error}"
             raise Unreachable(why) from error
-
-    def _remembered(self, pool_id: str, size: int, key: str) -> Pool | None:
-        if not key:
-            raise Invalid(f"{pool_id}: a resize needs an idempotency key")
-        with self._turn:
-            known = self._answers.get(key)
-        if known is None:
-            return None
-        if known[:2] != (pool_id, size):
-            raise Invalid(
-                f"the key {key} was used for {known[1]} units of {known[0]}, not {size} of {pool_id}"
-            )
-        return known[2]
-
-    def _remember(self, key: str, size: int, pool: Pool) -> Pool:
-        with self._turn:
-            self._answers[key] = (pool.id, size, pool)
-            if len(self._answers) > REMEMBERED:
-                del self._answers[next(iter(self._answers))]
-        return pool
 
 
 def _seen(kind: Kind, name: str) -> Seen:

@@ -27,12 +27,12 @@ from autoscaler.errors import (
     Unreachable,
 )
 from autoscaler.google_cloud import failure
+from autoscaler.keys import Keys
 from autoscaler.ports import ORIGINAL_SIZE, Clock
 from autoscaler.providers.google.api import Compute
-from autoscaler.providers.google.keys import Keys, request_id
 from autoscaler.providers.google.listing import Listing
 from autoscaler.providers.google.marks import FREEZE_LABEL, labels_of
-from autoscaler.providers.google.places import Place, tail
+from autoscaler.providers.google.places import Place, request_id, tail
 from policies.model import Obstacle, Pool, PoolKind, digest
 from policies.plan import Guard
 
@@ -115,8 +115,6 @@ class StartedInstances:
         first refusal is raised. A call that was accepted is done when its instance says so.
         """
         pool_id = f"{KIND}/{name}"
-        if not key:
-            raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         answered = self.keys.answer(pool_id, size, key)
         if answered is not None:
             return answered

@@ -1,13 +1,15 @@
-"""Where a group is, and what it is called: mig/ZONE/NAME or mig/REGION/NAME."""
+"""Where a group is, and what it is called: mig/ZONE/NAME or mig/REGION/NAME; and what a request is called."""
 
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass
 
 from autoscaler.errors import NotFound
 
 _REGION = re.compile(r"[a-z]+(?:-[a-z]+)+\d+")  # us-central1; a zone goes on: us-central1-a
+_NAMES = uuid.UUID("5c0c7d4e-6f0e-5c0f-9d5b-1f2d5f2a6a11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,8 @@ def place_in(url: str) -> Place:
     """The place that a resource's URL names."""
     parts = url.split("/")
     return Place(parts[-3], parts[-1]) if len(parts) > 3 else Place("", parts[-1])
+
+
+def request_id(project: str, what: str, key: str) -> str:
+    """The id of a request: the same for the same key, whatever the size, so that no key is done twice."""
+    return str(uuid.uuid5(_NAMES, f"{project}/{what}/{key}"))

@@ -18,14 +18,14 @@ from autoscaler.errors import (
     Unreachable,
 )
 from autoscaler.google_cloud import failure
+from autoscaler.keys import Keys
 from autoscaler.ports import ORIGINAL_SIZE, Check, Clock
 from autoscaler.providers.google.api import Compute
 from autoscaler.providers.google.examining import examine
 from autoscaler.providers.google.instances import KIND, StartedInstances
-from autoscaler.providers.google.keys import Keys, request_id
 from autoscaler.providers.google.listing import Listing
 from autoscaler.providers.google.marks import LAST_KEY, ORIGINAL_MAXIMUM, OWNERS_MINIMUM, marked, marks, moved
-from autoscaler.providers.google.places import Place, place_in, place_of
+from autoscaler.providers.google.places import Place, place_in, place_of, request_id
 from autoscaler.providers.google.reading import Group, failures, no_units, pool_of, scaler_place, version_of
 from policies.model import Gap, Pool
 
@@ -104,8 +104,6 @@ class GooglePools:
         name = self._of_instances(pool_id)
         if name is not None:
             return self._instances.resize(name, size, self._known_down(), version=version, key=key)
-        if not key:
-            raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         answered = self._keys.answer(pool_id, size, key)
         if answered is not None:
             return answered

@@ -20,11 +20,10 @@ import yaml
 
 from autoscaler.connections import KubernetesProvider
 from autoscaler.errors import Denied, Invalid, Unreachable
-from autoscaler.programs import ran
+from autoscaler.programs import failure, ran
 from autoscaler.transport import Family, within
 
 LOADING_S = 5.0  # for all but the plugin: reading files, and the package itself
-SAID = 300  # characters of what a plugin says of its failure
 EARLY = timedelta(seconds=10)  # so long before its end a token is renewed
 _UNREADABLE = (
     AttributeError,
@@ -83,9 +82,9 @@ class Plugin:
         except OSError as error:
             hint = str(self.spec.get("installHint") or "install it, or give its whole path")
             raise Denied(f"{self.name} cannot be run ({error}); {' '.join(hint.split())}") from error
-        if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[:SAID] or "it said nothing"
-            raise Denied(f"{self.name} failed with status {done.returncode}: {said}; {self.mend}")
+        failed = failure(done)
+        if failed:
+            raise Denied(f"{self.name} {failed}; {self.mend}")
         return self._status(done.stdout)
 
     def _status(self, answer: bytes) -> Mapping[str, Any]:

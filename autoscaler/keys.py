@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import OrderedDict
 
 from autoscaler.errors import Invalid
 from policies.model import Pool
 
 REMEMBERED = 1000  # keys that are kept, the newest
-_NAMES = uuid.UUID("5c0c7d4e-6f0e-5c0f-9d5b-1f2d5f2a6a11")
-
-
-def request_id(project: str, what: str, key: str) -> str:
-    """The id of a request: the same for the same key, whatever the size, so that no key is done twice."""
-    return str(uuid.uuid5(_NAMES, f"{project}/{what}/{key}"))
 
 
 class Keys:
@@ -27,7 +20,9 @@ class Keys:
         self._turn = threading.Lock()
 
     def answer(self, pool_id: str, size: int, key: str) -> Pool | None:
-        """What this key was answered with, None for nothing yet; Invalid where it was for something else."""
+        """What this key was answered with, None for nothing yet; Invalid without one, or for another's."""
+        if not key:
+            raise Invalid(f"{pool_id}: a resize needs an idempotency key")
         with self._turn:
             tried = self._tried.get(key)
         if tried is None:
